@@ -1,0 +1,112 @@
+"""What COCO and everything annotated on COCO pictures share: JSON types, integer image ids, and where pictures lie.
+
+The same integer id is the same picture in 2014 and 2017; train2017 is train2014 plus most of val2014. So pictures are
+looked up by integer id over all four folders, never by the name that an annotation gives.
+Source: cocodataset.org/#format-data.
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from converters._read import Broken, decode, items
+from converters._table import Collection, Folder
+from schemas.box import XYXY, Box, Size, from_xywh, overhang
+from schemas.errors import BoxError, RecordError
+from schemas.record import ImageRef, Pair, image_ref
+
+_FILE = r"(?:COCO_[a-z]+[0-9]{4}_)?(?P<id>[0-9]{12})\.jpg"
+_NAMED = re.compile(r"(?:^|[/_])([0-9]{12})(?:_[0-9]+)?(?:\.jpg)?$")
+
+COCO = Collection(
+    name="coco",
+    title="Microsoft COCO 2014 and 2017, train and val",
+    folders=tuple(Folder(folder, _FILE) for folder in ("train2014", "val2014", "train2017", "val2017")),
+    numeric=True,
+)
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """An entry of ``images``; sizes in pixels, None where a file leaves them out."""
+
+    id: int
+    file_name: str = ""
+    width: int | None = None
+    height: int | None = None
+
+    @property
+    def size(self) -> Size | None:
+        """The annotated size; None unless both sides are stated."""
+        return Size(self.width, self.height) if self.width and self.height else None
+
+
+class Category(msgspec.Struct, frozen=True):
+    """An entry of ``categories``; ids have gaps (80 categories, ids 1 to 90)."""
+
+    id: int
+    name: str
+
+
+class Region(msgspec.Struct, frozen=True):
+    """An entry of instances' ``annotations``; bbox is (x, y, width, height) in 0-based pixels."""
+
+    id: int
+    image_id: int
+    bbox: XYXY
+
+
+class Caption(msgspec.Struct, frozen=True):
+    """An entry of captions' ``annotations``."""
+
+    id: int
+    image_id: int
+    caption: str
+
+
+class Outer(msgspec.Struct, frozen=True):
+    """A COCO file from outside: its arrays, not yet decoded."""
+
+    images: msgspec.Raw
+    annotations: msgspec.Raw
+    categories: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+def image_id(number: int) -> str:
+    """The canonical id of a COCO picture, whatever its file is called: ``coco/100667``."""
+    return f"{COCO.name}/{number}"
+
+
+def number_of(file_name: str) -> int:
+    """The integer id in a COCO file name of either year, RefCOCO's suffixed ones too; RecordError without one."""
+    found = _NAMED.search(file_name)
+    if not found:
+        raise RecordError(f"no COCO file name: {file_name!r}, wanted 12 digits near its end")
+    return int(found[1])
+
+
+def picture_ref(number: int, known: Mapping[int, Picture]) -> ImageRef:
+    """The reference of a COCO picture, with the size that the file states of it."""
+    picture = known.get(number)
+    return image_ref(image_id(number), picture.size if picture else None)
+
+
+def pictures(images: msgspec.Raw, path: str) -> dict[int, Picture]:
+    """The pictures of a file by id; an entry that could not be typed is left out, so that what needs it is rejected."""
+    return {picture.id: picture for picture in items(images, Picture, path) if not isinstance(picture, Broken)}
+
+
+def outer(data: bytes, path: str) -> Outer:
+    """The arrays of a COCO file; SourceError where it is no such file."""
+    return decode(data, Outer, path)
+
+
+def placed(xywh: XYXY, image: ImageRef) -> tuple[Box, list[Pair]]:
+    """The box of 0-based pixels (x, y, width, height), and a note of how far it was clipped where it was."""
+    if not (image.width and image.height):
+        raise BoxError("picture size unknown: neither the annotation nor a picture states it")
+    size = Size(image.width, image.height)
+    x, y, w, h = xywh
+    beyond = overhang((x, y, x + w, y + h), size)
+    # 0.005 px: the noise of coordinates printed with two decimals, as COCO's are.
+    return from_xywh(xywh, size), [Pair("clipped_px", f"{beyond:.2f}")] if beyond > 0.005 else []

@@ -1,0 +1,141 @@
+"""Safe readers: every file is read as hostile. Paths are anything fsspec understands.
+
+Pickles may hold built-in containers and scalars only: nothing in them is ever looked up or called. JSON is decoded
+into types; one row of a wrong type is that row's reject, a file that is no JSON is a SourceError naming the place.
+"""
+
+import io
+import pickle
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn, TypeVar
+
+import fsspec
+import msgspec
+
+from schemas.errors import SourceError
+
+T = TypeVar("T")
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """An item of a list that could not be typed: its index and why."""
+
+    index: int
+    why: str
+
+
+class Outline(NamedTuple):
+    """A JSON file from outside: kind, top-level keys (or the first item's), and the first keys within each array."""
+
+    kind: str
+    keys: frozenset[str]
+    arrays: Mapping[str, frozenset[str] | None]
+
+
+def join(root: str, *parts: str) -> str:
+    """The path below root, with single slashes; empty parts are left out."""
+    return "/".join([root.rstrip("/") or "/", *(part.strip("/") for part in parts if part)])
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file at the path."""
+    fs, name = fsspec.core.url_to_fs(path)
+    return bool(fs.isfile(name))
+
+
+def names(folder: str) -> list[str]:
+    """The base names of what lies in a folder, sorted; empty where there is none."""
+    fs, name = fsspec.core.url_to_fs(folder)
+    if not fs.isdir(name):
+        return []
+    return sorted(entry.rstrip("/").rpartition("/")[2] for entry in fs.ls(name, detail=False))
+
+
+def read(path: str) -> bytes:
+    """The whole file; SourceError where it cannot be read."""
+    try:
+        with fsspec.open(path, "rb") as file:
+            data: bytes = file.read()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
+    return data
+
+
+def decode(data: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
+    """The JSON as that type; SourceError naming the path where it is no JSON or its outline is another."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceError(f"{path}: not the JSON it should be: {error}") from error
+
+
+def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | Broken]:
+    """The items of a JSON list as that type; an item of another type comes as Broken, so that it can be counted."""
+    try:
+        yield from msgspec.json.decode(data, type=list[kind])  # type: ignore[valid-type]
+        return
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise SourceError(f"{path}: not the JSON it should be: {error}") from error
+    for index, item in enumerate(decode(data, list[msgspec.Raw], path)):
+        yield _item(index, lambda item=item: msgspec.json.decode(item, type=kind))
+
+
+def objects(values: list[Any], kind: type[T]) -> Iterator[T | Broken]:
+    """Plain Python values as that type; a value of another type comes as Broken."""
+    for index, value in enumerate(values):
+        yield _item(index, lambda value=value: msgspec.convert(value, kind))
+
+
+def _item(index: int, make: Any) -> Any:
+    try:
+        return make()
+    except (msgspec.ValidationError, RecursionError) as error:
+        return Broken(index, str(error))
+
+
+def outline(path: str) -> Outline | None:
+    """What the JSON file looks like from outside; None where it is no JSON object or list."""
+    try:
+        top = msgspec.json.decode(read(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(top, list):
+        return Outline("list", _keys(top[0]) if top else frozenset(), {})
+    return Outline("object", frozenset(top), {key: _first(value) for key, value in top.items()})
+
+
+def _first(value: msgspec.Raw) -> frozenset[str] | None:
+    if bytes(memoryview(value)[:1]) != b"[":
+        return None
+    first = msgspec.json.decode(value, type=list[msgspec.Raw])[:1]
+    return _keys(first[0]) if first else None
+
+
+def _keys(item: msgspec.Raw) -> frozenset[str]:
+    try:
+        return frozenset(msgspec.json.decode(item, type=dict[str, msgspec.Raw]))
+    except msgspec.DecodeError:
+        return frozenset()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> NoReturn:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, and nothing but plain data is allowed")
+
+    def persistent_load(self, pid: object) -> NoReturn:
+        raise pickle.UnpicklingError("it holds a persistent id, and nothing but plain data is allowed")
+
+
+def unpickle(path: str) -> Any:
+    """The plain data of a pickle (lists, dicts, tuples, sets, strings, numbers); SourceError for anything else.
+
+    Python 2 byte strings are read as UTF-8; bytes that are not become lone surrogates, which text rules then refuse.
+    """
+    try:
+        return _Unpickler(io.BytesIO(read(path)), encoding="utf-8", errors="surrogateescape").load()
+    except SourceError:
+        raise
+    except Exception as error:  # a hostile pickle may raise anything at all from the unpickling machine
+        raise SourceError(f"{path}: not a plain-data pickle: {error}") from error

@@ -1,0 +1,176 @@
+"""What a source is: the rows of the table that every converter module ends with.
+
+A converter is two functions and a table row. ``rows`` of a Form reads and joins files and yields typed rows; ``record``
+of a Variant turns one candidate of a row into a Record, or raises RecordError (a reject) or Filtered (a stated rule)
+for that candidate alone. Variation by value is a row, never a type.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from schemas.box import Box
+from schemas.dialect import Span
+from schemas.prompt import Wording
+from schemas.record import ImageRef, Pair, Record, Task, image_ref, single_turn
+
+Use = Literal["train", "eval"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One example in the source's own terms; every shape's row adds its fields.
+
+    ``id`` is unique within (source, split) and stays the same from run to run; ``image`` is what the annotation says
+    of the picture.
+    """
+
+    source: str
+    split: str
+    id: str
+    image: ImageRef
+
+    def key(self, task: str) -> str:
+        """The key of the record that this row gives for a task."""
+        return f"{self.source}/{self.split}/{self.id}/{task}"
+
+
+class Malformed(Row, frozen=True, kw_only=True):
+    """A row that could not be typed: every candidate it would have been is rejected, for this reason."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a form's ``rows`` is given: the source's name, the split, its files in the form's order, and its options."""
+
+    source: str
+    split: str
+    files: tuple[str, ...]
+    options: Mapping[str, str]
+
+
+def malformed(reading: Reading, index: int, why: str) -> Malformed:
+    """The row at that place of a file, of which nothing but its being wrong is known."""
+    nowhere = image_ref("", None)
+    return Malformed(source=reading.source, split=reading.split, id=f"row{index}", image=nowhere, why=why)
+
+
+def record_of(
+    row: Row,
+    task: Task,
+    *,
+    slots: Sequence[Pair],
+    reply: Sequence[Span],
+    boxes: Sequence[Box],
+    wording: Wording,
+    meta: Sequence[Pair] = (),
+) -> Record:
+    """The row's single-turn record for a task (see schemas.record.single_turn)."""
+    key = row.key(task)
+    return single_turn(
+        key, row.source, row.split, task, slots=slots, reply=reply, boxes=boxes, wording=wording, meta=meta
+    )
+
+
+Rows = Callable[[Reading], Iterable[Row]]
+
+
+class Recorder(Protocol):
+    """Turns one candidate into a record; pure."""
+
+    def __call__(self, row: Any, wording: Wording) -> Record: ...
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One task that a source trains: what a candidate is, in words, and how it becomes a record.
+
+    ``candidates`` takes a row apart where a row holds several (a picture's regions); ``boxed`` says that a record needs
+    the picture's size.
+    """
+
+    task: str
+    candidate: str
+    record: Recorder
+    boxed: bool
+    candidates: Callable[[Any], Iterable[Row]] = lambda row: (row,)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a form's JSON file is told from others by its content.
+
+    ``keys`` are those of the top-level object, or of the first item where ``kind`` is a list; where ``array`` is named,
+    the first object of that array has ``inner``.
+    """
+
+    kind: Literal["list", "object"]
+    keys: frozenset[str]
+    array: str = ""
+    inner: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Form:
+    """One published layout of a source: its files under a root, how to know it, and how to read it.
+
+    ``splits`` maps our split names to the word that replaces ``{split}`` in ``files``. A form without a ``shape`` is
+    known by its names alone. ``counts`` are the published numbers of the source's unit per split.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    splits: Mapping[str, str]
+    rows: Rows
+    shape: Shape | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published dataset: one row of the table that ``boxcar sources`` prints.
+
+    ``unit`` is what the forms' counts count, which is the candidates of each of the ``counted`` tasks; ``places`` are the folders under a root where its files may lie; of
+    several forms found there, the first in ``preferred`` is read, and none where nothing is preferred.
+    """
+
+    name: str
+    title: str
+    collection: str | None
+    splits: Mapping[str, Use]
+    forms: tuple[Form, ...]
+    variants: tuple[Variant, ...]
+    unit: str
+    counted: tuple[str, ...]
+    licence: str
+    citation: str
+    homepage: str
+    places: tuple[str, ...] = ("",)
+    preferred: tuple[str, ...] = ()
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of pictures inside a collection's location; ``<path>.zip`` beside it serves as well."""
+
+    path: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A set of pictures that several sources share, found by id: earlier folders win where several hold a picture.
+
+    A folder's pattern matches whole file names; its group ``id`` is what follows ``<collection>/`` in the image id,
+    without leading zeros where ``numeric``.
+    """
+
+    name: str
+    title: str
+    folders: tuple[Folder, ...]
+    numeric: bool

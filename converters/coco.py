@@ -1,0 +1,166 @@
+"""COCO captions: five or more people's sentences per picture.
+
+Reads one of
+  2014, 2017   captions_<split><year>.json, as published (cocodataset.org)
+  karpathy     dataset_coco.json: Karpathy's split of the 2014 pictures into train, restval, val and test
+  lavis        coco_karpathy_<split>.json, the same split as LAVIS and BLIP publish it; its train file holds restval
+               too, told apart here by the val2014 folder in its rows, so that both forms give the same splits
+Each sentence gives one ``caption`` record. Quirks: sentences carry stray blanks and line breaks; the captions of one
+picture are not contiguous; some pictures have six or seven; pictures without any are left alone.
+Chen et al., Microsoft COCO Captions, 2015; Karpathy and Fei-Fei, 2015.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from converters._coco import Caption, image_id, number_of, outer, picture_ref, pictures
+from converters._read import Broken, decode, items, read
+from converters._table import Form, Reading, Row, Shape, Source, Variant, malformed, record_of
+from schemas.errors import RecordError
+from schemas.prompt import Wording
+from schemas.record import Record, image_ref
+from schemas.text import tidy
+
+
+class Captioned(Row, frozen=True, kw_only=True):
+    """One sentence about one picture."""
+
+    caption: str
+
+
+class _Sentence(msgspec.Struct, frozen=True):
+    raw: str
+    sentid: int
+
+
+class _Karpathy(msgspec.Struct, frozen=True):
+    cocoid: int
+    split: str
+    sentences: list[_Sentence]
+
+
+class _Images(msgspec.Struct, frozen=True):
+    images: msgspec.Raw
+
+
+class _Lavis(msgspec.Struct, frozen=True):
+    image: str
+    caption: str | list[str]
+
+
+def published_rows(reading: Reading) -> Iterator[Row]:
+    """One row per annotation; a picture's size is what ``images`` states of it."""
+    (path,) = reading.files
+    file = outer(read(path), path)
+    known = pictures(file.images, path)
+    for entry in items(file.annotations, Caption, path):
+        if isinstance(entry, Broken):
+            yield malformed(reading, entry.index, entry.why)
+        else:
+            image = picture_ref(entry.image_id, known)
+            yield Captioned(
+                source=reading.source, split=reading.split, id=str(entry.id), image=image, caption=entry.caption
+            )
+
+
+def karpathy_rows(reading: Reading) -> Iterator[Row]:
+    """One row per sentence of the split's pictures."""
+    (path,) = reading.files
+    for entry in items(decode(read(path), _Images, path).images, _Karpathy, path):
+        if isinstance(entry, Broken):
+            yield malformed(reading, entry.index, entry.why)
+        elif entry.split == reading.split:
+            image = image_ref(image_id(entry.cocoid), None)
+            for sentence in entry.sentences:
+                yield Captioned(
+                    source=reading.source,
+                    split=reading.split,
+                    id=str(sentence.sentid),
+                    image=image,
+                    caption=sentence.raw,
+                )
+
+
+def lavis_rows(reading: Reading) -> Iterator[Row]:
+    """One row per sentence; rows have no id, so their place in the file (and in the row's list) is it."""
+    (path,) = reading.files
+    folder = {"train": "train2014/", "restval": "val2014/"}.get(reading.split, "")
+    for index, entry in enumerate(items(read(path), _Lavis, path)):
+        if isinstance(entry, Broken):
+            yield malformed(reading, entry.index, entry.why)
+        elif folder in entry.image:
+            yield from _lavis(reading, index, entry)
+
+
+def _lavis(reading: Reading, index: int, entry: _Lavis) -> Iterator[Row]:
+    try:
+        image = image_ref(image_id(number_of(entry.image)), None)
+    except RecordError as error:
+        yield malformed(reading, index, str(error))
+        return
+    captions = [entry.caption] if isinstance(entry.caption, str) else entry.caption
+    for place, caption in enumerate(captions):
+        id = str(index) if isinstance(entry.caption, str) else f"{index}-{place}"
+        yield Captioned(source=reading.source, split=reading.split, id=id, image=image, caption=caption)
+
+
+def caption(row: Captioned, wording: Wording) -> Record:
+    """The sentence, asked for."""
+    return record_of(row, "caption", slots=[], reply=[tidy(row.caption, "caption")], boxes=[], wording=wording)
+
+
+_COCO = Shape("object", frozenset({"images", "annotations"}), "annotations", frozenset({"image_id", "caption"}))
+_DATASET = Shape("object", frozenset({"images"}), "images", frozenset({"cocoid", "sentences"}))
+_LIST = Shape("list", frozenset({"image", "caption"}))
+
+CONVERTERS = (
+    Source(
+        name="coco_caption",
+        title="COCO captions",
+        collection="coco",
+        splits={"train": "train", "restval": "train", "val": "eval", "test": "eval"},
+        forms=(
+            Form(
+                "2014",
+                ("captions_{split}2014.json",),
+                {"train": "train", "val": "val"},
+                published_rows,
+                _COCO,
+                {"train": 414_113},
+            ),
+            Form(
+                "2017",
+                ("captions_{split}2017.json",),
+                {"train": "train", "val": "val"},
+                published_rows,
+                _COCO,
+                {"val": 25_014},
+            ),
+            Form(
+                "karpathy",
+                ("dataset_coco.json",),
+                {split: split for split in ("train", "restval", "val", "test")},
+                karpathy_rows,
+                _DATASET,
+                {"train": 414_113, "restval": 152_634},
+            ),
+            Form(
+                "lavis",
+                ("coco_karpathy_{split}.json",),
+                {"train": "train", "restval": "train", "val": "val", "test": "test"},
+                lavis_rows,
+                _LIST,
+                {"train": 414_113, "restval": 152_634},
+            ),
+        ),
+        variants=(Variant("caption", candidate="a sentence", record=caption, boxed=False),),
+        unit="sentences",
+        counted=("caption",),
+        licence="CC-BY-4.0 (annotations); Flickr terms (pictures)",
+        citation="Chen et al. 2015, arXiv:1504.00325",
+        homepage="https://cocodataset.org/#download",
+        places=("", "annotations"),
+        notes="train and restval together are the 113,287 pictures that Karpathy's split trains on",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Nouns: what a box, a record, a pool is. Imports nothing of Boxcar's other packages."""

@@ -1,0 +1,177 @@
+"""A pool's config (what a person writes), its receipts and its manifest (what a build leaves)."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.box import CODECS, DEFAULT_CODEC
+from schemas.errors import ConfigError, unknown
+from schemas.ledger import Tally
+
+_UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_BYTES = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+
+
+def _size_in_bytes(value: Any) -> Any:
+    found = _BYTES.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        return value
+    if found[2].upper() not in _UNITS:
+        raise ValueError(unknown("unit", found[2], ("KiB", "MiB", "GiB", "kB", "MB", "GB")))
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def _known_codec(name: str) -> str:
+    if name not in CODECS:
+        raise ValueError(unknown("codec", name, CODECS))
+    return name
+
+
+ByteSize = Annotated[int, BeforeValidator(_size_in_bytes), Field(ge=1024)]
+CodecName = Annotated[str, AfterValidator(_known_codec)]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SourceEntry(_Config):
+    """One source of a pool: where it lies, which splits and tasks of it, and how much of it may be rejected."""
+
+    name: str
+    root: str
+    splits: list[str] = Field(min_length=1)
+    form: str = "auto"
+    tasks: list[str] | None = None
+    options: dict[str, str] = {}
+    max_reject: float = Field(0.01, ge=0, le=1)
+
+
+class ImagePolicy(_Config):
+    """What is done to pictures: nothing unless one of these says so."""
+
+    max_side: int | None = Field(None, ge=16)
+    min_short_side: int = Field(448, ge=1)
+    stretch: int | None = Field(None, ge=16)
+    quality: int = Field(90, ge=1, le=100)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ImagePolicy":
+        if self.max_side and self.stretch:
+            raise ValueError("max_side and stretch exclude each other: choose one")
+        return self
+
+
+class ShardPolicy(_Config):
+    """Where the plan cuts: a shard is closed before it would pass either bound."""
+
+    max_bytes: ByteSize = 512 * 2**20
+    max_samples: int = Field(10_000, ge=1)
+
+
+class PoolConfig(_Config):
+    """A pool YAML."""
+
+    pool: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    collections: dict[str, str | list[str]]
+    sources: list[SourceEntry] = Field(min_length=1)
+    missing_images: Literal["reject", "filter"] = "reject"
+    image: ImagePolicy = ImagePolicy()
+    shard: ShardPolicy = ShardPolicy()
+    codec: CodecName = DEFAULT_CODEC
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _no_split_twice(self) -> "PoolConfig":
+        parts = [(entry.name, split) for entry in self.sources for split in entry.splits]
+        for name, split in parts:
+            if parts.count((name, split)) > 1:
+                raise ValueError(f"source {name} split {split} is listed twice: its records would have equal keys")
+        return self
+
+    def locations(self, collection: str) -> list[str]:
+        """Where a collection's pictures lie, in order of preference."""
+        found = self.collections.get(collection, [])
+        return [found] if isinstance(found, str) else list(found)
+
+
+def pool_config(raw: Any, where: str) -> PoolConfig:
+    """The config of parsed YAML; ConfigError in one line naming the key, with near ones where it is unknown."""
+    try:
+        return PoolConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "list[str]"))
+    if problem["type"] == "extra_forbidden":
+        return unknown("key", place, _known_keys(problem["loc"][:-1]))
+    found = "" if problem["type"] == "missing" else f", found {problem['input']!r:.80}"
+    return f"{place or 'the whole'}: {problem['msg']}{found}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    models: Mapping[str, type[BaseModel]] = {"sources": SourceEntry, "image": ImagePolicy, "shard": ShardPolicy}
+    model = models[str(loc[0])] if loc else PoolConfig
+    return [".".join([*map(str, loc), name]) for name in model.model_fields]
+
+
+class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of a pool, relative to its folder."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What proves that a shard is complete: written last, and only after the shard was reopened and checked."""
+
+    schema: str
+    pool: str
+    shard: int
+    plan: str
+    samples: int
+    records: int
+    files: list[FileDigest]
+    ledger: list[Tally]
+
+
+class Fingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An annotation file that went into a pool: its name below the source's root, and its content."""
+
+    source: str
+    split: str
+    form: str
+    name: str
+    bytes: int
+    sha256: str
+
+
+class PoolManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """pool.json: what the pool is, what went in, where every candidate ended, and the digest of every receipt.
+
+    ``digest`` is the sha256 of this manifest with the digest left empty: nothing in it can change unseen.
+    """
+
+    schema: str
+    pool: str
+    digest: str
+    plan: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    sources: list[Fingerprint]
+    samples: int
+    records: int
+    bytes: int
+    shards: int
+    ledger: list[Tally]
+    receipts: list[FileDigest]
+    files: list[FileDigest]
+    features: dict[str, Any]
+    arrow: str

@@ -1,0 +1,72 @@
+"""Wordings: task identifiers, the pools of templates, and the draw that says which record gets which.
+
+A pool is a named list of templates in ``prompts.yaml``. A template holds each of its pool's slots exactly once, in
+braces. The identifier ``[task]`` is not part of a template: it goes in front. A draw is a pure function of (seed,
+record key, epoch), so any record can be worded again alone, in any order, on any machine.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from schemas.box import CODECS, DEFAULT_CODEC, Codec
+from schemas.errors import ConfigError, unknown
+
+SLOTS: Mapping[str, tuple[str, ...]] = {
+    "caption": (),
+    "refer": ("phrase",),
+    "identify": ("box",),
+    "detection": ("phrase",),
+}
+
+_SLOT = re.compile(r"\{([a-z]+)\}")
+
+
+@cache
+def templates() -> Mapping[str, tuple[str, ...]]:
+    """Boxcar's own template pools by name; ConfigError where a template lacks a slot of its pool."""
+    import yaml
+
+    text = (Path(__file__).parent / "prompts.yaml").read_text(encoding="utf-8")
+    return {name: checked(name, tuple(pool)) for name, pool in yaml.safe_load(text).items()}
+
+
+@dataclass(frozen=True)
+class Wording:
+    """All that decides how a record is worded: the seed, the box codec and the template pools."""
+
+    seed: int = 0
+    codec: Codec = CODECS[DEFAULT_CODEC]
+    pools: Mapping[str, tuple[str, ...]] = field(default_factory=templates)
+
+
+def checked(name: str, pool: tuple[str, ...]) -> tuple[str, ...]:
+    """The pool, once each template is known to hold each of the pool's slots exactly once and no other."""
+    if name not in SLOTS:
+        raise ConfigError(unknown("template pool", name, SLOTS))
+    if not pool:
+        raise ConfigError(f"template pool {name!r} is empty: wanted at least one template")
+    for template in pool:
+        found = tuple(_SLOT.findall(template))
+        if sorted(found) != sorted(SLOTS[name]):
+            raise ConfigError(f"template {template!r} of pool {name!r}: slots {found}, wanted {SLOTS[name]} once each")
+    return pool
+
+
+def fill(template: str, slots: Mapping[str, str]) -> str:
+    """The template with each slot replaced; what a slot's value holds is never looked at again."""
+    return _SLOT.sub(lambda slot: slots[slot[1]], template)
+
+
+def draw(seed: int, key: str, epoch: int, what: str) -> int:
+    """64 pseudo-random bits for one decision (``what``) about one record in one epoch: blake2b, never global state."""
+    text = f"{seed}\x1f{key}\x1f{epoch}\x1f{what}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def choose(seed: int, key: str, epoch: int, pool: tuple[str, ...]) -> str:
+    """The template of the pool that this record gets in this epoch, each equally likely."""
+    return pool[draw(seed, key, epoch, "template") % len(pool)]

@@ -1,0 +1,195 @@
+"""Records and samples: Boxcar's validated unit, its linter, and how it is put into words.
+
+One schema for every source: every field is always present, there are no maps whose keys depend on the data, and no
+mixed types, so that Arrow, Hugging Face ``datasets`` and plain JSON readers all see the same columns.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Literal
+
+import msgspec
+
+from schemas.box import Box, Codec, Size, encode
+from schemas.dialect import Span, box_text, parse, render
+from schemas.errors import BoxError, RecordError, TextError
+from schemas.prompt import Wording, choose, fill
+from schemas.text import TASKS, quote
+
+SCHEMA = "boxcar/1"
+RECORD_KEY = re.compile(r"[A-Za-z0-9_/+-]+")
+IDENTIFIER = re.compile(rf"\[(?:{'|'.join(TASKS)})\] ")
+
+Task = Literal["caption", "grounding", "refer", "identify", "detection", "vqa"]
+
+
+class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number about a picture, such as its CLIP similarity."""
+
+    name: str
+    value: float
+
+
+class Pair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A name and its value, both text."""
+
+    name: str
+    value: str
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One distinct answer to a question and how many people gave it."""
+
+    text: str
+    count: int
+
+
+class ImageRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A picture by its canonical id; sizes in pixels and sha256 are those of the stored bytes, None where unknown."""
+
+    id: str
+    aliases: list[str]
+    width: int | None
+    height: int | None
+    sha256: str | None
+    license: str | None
+    scores: list[Score]
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One turn, with the role and key that chat templates take."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Draw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What it takes to word the record again: pool, slots, and all answers; pool None where nothing is drawn.
+
+    A slot named ``box`` holds the index of its box in the record's boxes, any other slot its text, unquoted.
+    """
+
+    pool: str | None
+    slots: list[Pair]
+    answers: list[Answer]
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One conversation about one picture (or none), with its boxes in reading order of their tokens."""
+
+    key: str
+    source: str
+    split: str
+    task: Task | None
+    messages: list[Message]
+    boxes: list[Box]
+    draw: Draw
+    meta: list[Pair]
+
+
+class Sample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One picture with all its records of a pool: what one key in a tar holds."""
+
+    schema: str
+    image: ImageRef | None
+    records: list[Record]
+
+
+def identifier(task: str | None) -> str:
+    """What stands in front of a user's turn of that task: ``[refer] `` and so on, nothing for plain chat."""
+    return f"[{task}] " if task else ""
+
+
+def image_ref(id: str, size: Size | None) -> ImageRef:
+    """A picture known by its id and, where an annotation states it, its size; its bytes not yet seen."""
+    width, height = size or (None, None)
+    return ImageRef(id, aliases=[], width=width, height=height, sha256=None, license=None, scores=[])
+
+
+def _roles(turns: int) -> list[str]:
+    return [("user", "assistant")[turn % 2] for turn in range(turns)]
+
+
+def single_turn(
+    key: str,
+    source: str,
+    split: str,
+    task: Task,
+    *,
+    slots: Sequence[Pair],
+    reply: Sequence[Span],
+    boxes: Sequence[Box],
+    wording: Wording,
+    meta: Sequence[Pair] = (),
+) -> Record:
+    """A record of one question, worded by its task's pool for epoch 0, and the reply; its boxes in reading order."""
+    drawn = Draw(pool=task, slots=list(slots), answers=[])
+    question = Message("user", asked(task, drawn, boxes, key, wording, epoch=0))
+    return Record(
+        key, source, split, task, [question, Message("assistant", render(reply))], list(boxes), drawn, list(meta)
+    )
+
+
+def asked(task: Task, drawn: Draw, boxes: Sequence[Box], key: str, wording: Wording, epoch: int) -> str:
+    """The question that the draw gives in that epoch: identifier, then the template with its slots filled."""
+    template = choose(wording.seed, key, epoch, wording.pools[drawn.pool or task])
+    return identifier(task) + fill(template, {slot.name: _slot(slot, boxes, wording) for slot in drawn.slots})
+
+
+def reworded(record: Record, wording: Wording, epoch: int) -> Record:
+    """The record as it is asked in that epoch; the record itself where nothing of it is drawn."""
+    if record.draw.pool is None or record.task is None:
+        return record
+    question = asked(record.task, record.draw, record.boxes, record.key, wording, epoch)
+    return msgspec.structs.replace(record, messages=[Message("user", question), *record.messages[1:]])
+
+
+def recoded(record: Record, by: Codec) -> Record:
+    """The record with the tokens of all its boxes written by another codec; BoxError where tokens and boxes differ."""
+    left = iter(record.boxes)
+    messages = [Message(turn.role, _recoded(turn, left, by)) for turn in record.messages]
+    if extra := len(list(left)):
+        raise BoxError(f"boxes without tokens: {extra} of {len(record.boxes)} in {record.key}")
+    return msgspec.structs.replace(record, messages=messages)
+
+
+def _slot(slot: Pair, boxes: Sequence[Box], wording: Wording) -> str:
+    if slot.name == "box":
+        return box_text((encode(boxes[int(slot.value)], wording.codec),))
+    return quote(slot.value)
+
+
+def _recoded(turn: Message, left: Iterator[Box], by: Codec) -> str:
+    task = IDENTIFIER.match(turn.content) if turn.role == "user" else None
+    head = task.group() if task else ""
+    return head + render(_respan(span, left, by) for span in parse(turn.content[len(head) :]))
+
+
+def _respan(span: Span, left: Iterator[Box], by: Codec) -> Span:
+    if isinstance(span, str):
+        return span
+    bins = tuple(encode(box, by) for box in islice(left, len(span.boxes)))
+    if len(bins) < len(span.boxes):
+        raise BoxError("tokens without boxes: the text holds more boxes than the record")
+    return span._replace(boxes=bins)
+
+
+def lint(record: Record, by: Codec) -> None:
+    """Prove one record: keys, turns, identifier, and that every token is exactly its box encoded; else RecordError."""
+    if not RECORD_KEY.fullmatch(record.key):
+        raise RecordError(f"bad record key: {record.key!r}, wanted {RECORD_KEY.pattern}")
+    roles = [turn.role for turn in record.messages]
+    if not roles or len(roles) % 2 or roles != _roles(len(roles)):
+        raise RecordError(f"bad turns: {roles} in {record.key}, wanted user and assistant in turn")
+    _lint_text(record)
+    if recoded(record, by).messages != record.messages:
+        raise BoxError(f"tokens differ from boxes: {[turn.content for turn in record.messages]} in {record.key}")
+
+
+def _lint_text(record: Record) -> None:
+    for turn in record.messages:
+        if not turn.content.strip():
+            raise TextError(f"empty turn: {turn.role} in {record.key}")
+    if not record.messages[0].content.startswith(identifier(record.task)):
+        raise TextError(f"no task identifier: {record.messages[0].content[:40]!r} in {record.key}")

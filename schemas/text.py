@@ -1,0 +1,58 @@
+"""The text rules, in one place: what of a source's text is tidied, refused, and quoted.
+
+* White space (line breaks and no-break spaces too) becomes single blanks, trimmed at both ends; control characters
+  count as white space. Case, spelling, punctuation and mojibake stay as they are.
+* Empty text, text over ``MAX_CHARS`` characters, and text that is no valid Unicode (lone surrogates) are TextErrors.
+* Strings that mean something to the box syntax or to a chat template are quoted: one backslash goes in after their
+  first character (``<p>`` becomes ``<\\p>``). A quoted string gets one backslash more, so unquoting is exact.
+"""
+
+import re
+
+from schemas.errors import TextError
+
+MAX_CHARS = 20_000
+
+TASKS = ("caption", "grounding", "refer", "identify", "detection", "vqa")
+
+# None of these begins inside another one, except at its last character: quoting each on its own stays reversible.
+RESERVED = (
+    "<p>", "</p>", "<delim>", "{<",
+    "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<s>", "</s>", "<unk>",
+    "<Img>", "</Img>", "<ImageHere>", "<image>",
+    *(f"[{task}]" for task in TASKS),
+)  # fmt: skip
+
+_MARKUP = re.compile("|".join(re.escape(token) for token in RESERVED))
+_RESTS = {first: [re.escape(token[1:]) for token in RESERVED if token[0] == first] for first in "<[{"}
+_QUOTABLE = re.compile("|".join(rf"{re.escape(c)}(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
+_QUOTED = re.compile("|".join(rf"{re.escape(c)}\\(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+
+
+def tidy(text: str, what: str = "text") -> str:
+    """The text with its white space tidied and nothing else changed; TextError where nothing or no text is left."""
+    tidied = _BLANK.sub(" ", text).strip()
+    if not tidied:
+        raise TextError(f"empty {what}")
+    if len(tidied) > MAX_CHARS:
+        raise TextError(f"over-long {what}: {len(tidied):,} characters, at most {MAX_CHARS:,}")
+    if not tidied.isascii() and any("\ud800" <= char <= "\udfff" for char in tidied):
+        raise TextError(f"broken {what}: lone surrogates, wanted valid Unicode")
+    return tidied
+
+
+def quote(text: str) -> str:
+    """The text with every reserved string made harmless; ``unquote`` gives the text back."""
+    return _QUOTABLE.sub(lambda first: first.group() + "\\", text)
+
+
+def unquote(text: str) -> str:
+    """The text that ``quote`` was given."""
+    return _QUOTED.sub(lambda first: first.group()[0], text)
+
+
+def markup(text: str) -> str | None:
+    """The first reserved string that stands unquoted in the text, or None."""
+    found = _MARKUP.search(text)
+    return found.group() if found else None
