@@ -133,8 +133,9 @@ class Form:
 class Source:
     """A published dataset: one row of the table that ``boxcar sources`` prints.
 
-    ``unit`` is what the forms' counts count, which is the candidates of each of the ``counted`` tasks; ``places`` are the folders under a root where its files may lie; of
-    several forms found there, the first in ``preferred`` is read, and none where nothing is preferred.
+    ``unit`` is what the forms' counts count: the candidates of each of the ``counted`` tasks. ``places`` are the
+    folders under a root where its files may lie. Of several forms found there the first in ``preferred`` is read, and
+    where nothing is preferred the user has to choose.
     """
 
     name: str

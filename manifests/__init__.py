@@ -1,0 +1,77 @@
+"""Data that a person edits: pools/*.yaml; and ``load``, which reads one by name or path."""
+
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ConfigError, unknown
+
+_HERE = Path(__file__).parent
+
+
+def load(name: str) -> dict[str, Any]:
+    """The parsed YAML of a manifest: a path, or the name of one of ours (``coco``); ConfigError in one line."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        known = {known.stem: known for known in _HERE.glob("pools/*.yaml")}
+        if name not in known:
+            raise ConfigError(f"{unknown('manifest', name, known)}; a file's name ends in .yaml")
+        path = known[name]
+    if not path.is_file():
+        raise ConfigError(f"no such file: {path}")
+    return parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """The mapping that the YAML holds; ConfigError where it is no YAML, no mapping, or says a key twice."""
+    import yaml
+
+    try:
+        parsed = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(parsed, dict):
+        raise ConfigError(f"{where}: found {type(parsed).__name__}, wanted a mapping")
+    return parsed
+
+
+def override(raw: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """The mapping with each ``a.b.0.c=value`` set, the value read as YAML; ConfigError where the place is not there."""
+    for setting in settings:
+        place, equals, value = setting.partition("=")
+        if not equals or not place:
+            raise ConfigError(f"--set {setting}: wanted key=value, such as image.max_side=640")
+        _set(raw, place.split("."), parse(f"value: {value}", f"--set {setting}")["value"], setting)
+    return raw
+
+
+def _set(raw: Any, place: list[str], value: Any, setting: str) -> None:
+    for part in place[:-1]:
+        raw = raw.setdefault(part, {}) if isinstance(raw, dict) else _item(raw, part, setting)
+    if isinstance(raw, dict):
+        raw[place[-1]] = value
+    else:
+        _item(raw, place[-1], setting)
+        raw[int(place[-1])] = value
+
+
+def _item(raw: Any, part: str, setting: str) -> Any:
+    if not isinstance(raw, list) or not part.isdecimal() or int(part) >= len(raw):
+        found = f"a list of {len(raw)}" if isinstance(raw, list) else type(raw).__name__
+        raise ConfigError(f"--set {setting}: there is no {part!r} in {found}")
+    return raw[int(part)]
+
+
+def _loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Safe, and refuses a key that is said twice: the later one would win unseen."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for key in keys:
+                if keys.count(key) > 1:
+                    raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is said twice", node.start_mark)
+            return super().construct_mapping(node, deep)
+
+    return Loader

@@ -1,0 +1,1 @@
+"""Verbs: a function first, a command second. Imports everything else; nothing imports it."""

@@ -8,7 +8,8 @@
       - ImageError          a picture is missing, damaged, or not the one the annotation speaks of
       - TextError           text is empty, too long, or cannot be written as UTF-8
     + Filtered              a stated rule leaves one row out: counted by rule
-    + ShardError            a shard disagrees with its receipt
+    + ShardError            a shard disagrees with its receipt; exits 1
+    + RejectsError          more candidates were rejected than allowed; exits 1
 
 The message of a RecordError or Filtered is ``reason: detail``; the reason is what ledgers count by, so it never
 holds numbers or names. Every error takes exactly one string: others do not survive being pickled between processes.
@@ -32,6 +33,10 @@ class SourceError(BoxcarError):
 
 class ShardError(BoxcarError):
     """A shard or a pool disagrees with its receipts."""
+
+
+class RejectsError(BoxcarError):
+    """More candidates of a source were rejected than the pool allows."""
 
 
 class _ReasonedError(BoxcarError):

@@ -1,0 +1,172 @@
+"""The ``boxcar`` command: one function per verb, each a thin layer over the verb's own module.
+
+Exit codes: 0 done, 1 a check failed, 2 bad usage, config or source (one line, no traceback), 130 interrupted. Nothing
+heavy is imported before a verb runs, so that ``--help`` answers at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from schemas import __version__
+from schemas.errors import BoxcarError, RejectsError, ShardError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    help="Vision-language datasets, as they lie on disk, to verified WebDataset shards with 0-100 box tokens.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key; repeatable.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core where not given.")]
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command line and exit with its code."""
+    try:
+        app(args=arguments, prog_name="boxcar", standalone_mode=True)
+    except (ShardError, RejectsError) as error:
+        _fail(str(error), 1)
+    except BoxcarError as error:
+        _fail(str(error), 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        _fail(str(error), 2)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"boxcar: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"boxcar {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def sources(
+    name: Annotated[str | None, typer.Argument(help="One source; all of them where not given.")] = None,
+    root: Annotated[str | None, typer.Option(help="A folder: tell what of the source lies there.")] = None,
+    json: Json = False,
+) -> None:
+    """List what is supported; with NAME and --root, check a folder for what is there and what is missing."""
+    from converters import find
+    from pipelines import show
+    from pipelines.sources import checked, described, listed
+    from schemas.errors import ConfigError
+
+    if root is not None and name is None:
+        raise ConfigError("--root needs the name of a source")
+    if name is None:
+        show.sources(listed(), json)
+    elif root is None:
+        show.source(described(find(name)), json)
+    elif not show.states(name, root, checked(name, root), json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    name: Annotated[str, typer.Argument(help="A source; see boxcar sources.")],
+    root: Annotated[str, typer.Option(help="The folder that holds the published files.")],
+    split: Annotated[str, typer.Option(help="One of its splits.")],
+    images: Annotated[list[str] | None, typer.Option(help="Where pictures lie; asked for sizes only.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
+    form: Annotated[str, typer.Option(help="Which published form to read, where several lie there.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="A .jsonl file; standard output where not given.")] = None,
+    codec: Annotated[str, typer.Option(help="round-100 or trunc-100.")] = "round-100",
+    limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many records.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the wordings.")] = 0,
+    set: Sets = None,
+    json: Json = False,
+) -> None:
+    """Write one split of a source as JSON lines, {"image": .., "record": ..} each; pictures are not needed.
+
+    The ledger goes to standard error, or to standard output with --out. --set text=raw sets an option of the source.
+    """
+    from pipelines import show
+    from pipelines.command import options, written
+    from pipelines.convert import job
+
+    one = job(name, root, split, form, task, options(set or []))
+    told = written(one, out, codec, seed, images or [], limit)
+    show.converted(told, sys.stderr if out is None else sys.stdout, json)
+
+
+@app.command()
+def shard(
+    pool: Annotated[str, typer.Argument(metavar="POOL.yaml", help="A pool YAML, or the name of one of ours: coco.")],
+    out: Annotated[str | None, typer.Option(help="Folder or URL; pools/<pool> where not given.")] = None,
+    workers: Workers = None,
+    engine: Annotated[str, typer.Option(help="Where shards are packed: local.")] = "local",
+    max_reject: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of rejects allowed.")] = None,
+    set: Sets = None,
+    json: Json = False,
+) -> None:
+    """Build a pool of verified WebDataset shards, one sample a picture; or go on with a build that was broken off."""
+    from manifests import load, override
+    from pipelines import show
+    from pipelines.command import insist_engine, worker_count
+    from pipelines.shard import shard as build
+    from schemas.pool import pool_config
+
+    insist_engine(engine)
+    config = pool_config(override(load(pool), set or []), pool)
+    target = out or f"pools/{config.pool}"
+    show.built(build(config, target, worker_count(workers, config, target), max_reject), json)
+
+
+@app.command()
+def verify(
+    pool: Annotated[str, typer.Argument(help="A pool's folder or URL.")],
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Re-read a whole pool: digests, members, tokens, pictures, index, sums; exit 1 if anything is wrong."""
+    from pipelines import show
+    from pipelines.command import cores
+    from pipelines.store import in_process
+    from pipelines.verify import verify as check
+
+    if not show.verified(check(pool, 1 if in_process(pool) else workers or cores()), json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes; replaced if it is an earlier demo.")] = Path(
+        "demo-out"
+    ),
+    images: Annotated[int, typer.Option(min=20, help="How many pictures the world has.")] = 300,
+    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 0,
+    workers: Workers = None,
+) -> None:
+    """Draw a small world, write it as the published datasets, and run the whole way on it; under two minutes."""
+    from pipelines.command import cores
+    from pipelines.demo.run import demo as run
+
+    run(out, images, seed, workers or cores())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What commands do with their words before a verb runs."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from converters import collection
+from pipelines import store
+from pipelines.convert import Converted, Job, SizeOf, convert
+from schemas.box import Size
+from schemas.box import codec as find_codec
+from schemas.errors import ConfigError, ImageError, unknown
+from schemas.pool import PoolConfig
+from schemas.prompt import Wording
+
+ENGINES = ("local",)
+
+
+def options(settings: Sequence[str]) -> dict[str, str]:
+    """``--set name=value`` as a mapping; ConfigError where there is no equals sign."""
+    pairs = [setting.partition("=") for setting in settings]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise ConfigError(f"--set {name}: wanted name=value")
+    return {name: value for name, _, value in pairs}
+
+
+def insist_engine(name: str) -> None:
+    """ConfigError for an engine that is not there."""
+    if name not in ENGINES:
+        raise ConfigError(unknown("engine", name, ENGINES))
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_count(asked: int | None, config: PoolConfig, out: str) -> int:
+    """The workers asked for, else one a core; one alone where something lives in this process only."""
+    places = [out, *(entry.root for entry in config.sources)]
+    places += [place for name in config.collections for place in config.locations(name)]
+    return asked or (1 if any(map(store.in_process, places)) else cores())
+
+
+def written(job: Job, out: Path | None, codec: str, seed: int, images: Sequence[str], limit: int | None) -> Converted:
+    """Convert to a file that appears when it is whole, or to standard output."""
+    wording = Wording(seed, find_codec(codec))
+    size = _sizes(job, images) if images else None
+    if out is None:
+        return convert(job, sys.stdout.buffer, wording, size, limit)
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            told = convert(job, file, wording, size, limit)
+        aside.replace(out)
+    finally:
+        aside.unlink(missing_ok=True)
+    return told
+
+
+def _sizes(job: Job, images: Sequence[str]) -> SizeOf:
+    from pipelines.images import size_of
+    from pipelines.pictures import locate, read_picture
+
+    if job.source.collection is None:
+        raise ConfigError(f"--images: {job.source.name} has no pictures")
+    pictures = locate(collection(job.source.collection), images)
+
+    def size(image: str) -> Size | None:
+        try:
+            return size_of(read_picture(pictures[image])) if image in pictures else None
+        except ImageError:
+            return None
+
+    return size

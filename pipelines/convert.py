@@ -1,0 +1,201 @@
+"""Rows to records: what every candidate of a source and split became, and ``boxcar convert`` on top of it."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+import msgspec
+
+from converters import find
+from converters._files import Found, resolve
+from converters._table import Malformed, Reading, Row, Source, Variant
+from pipelines.loss import Loss
+from schemas.box import Size, widened
+from schemas.errors import ConfigError, Filtered, RecordError, unknown
+from schemas.ledger import Ledger, Part, Tally
+from schemas.prompt import Wording
+from schemas.record import ImageRef, Record, lint
+
+SizeOf = Callable[[str], Size | None]
+MALFORMED = "malformed row"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One split of one source to be converted: the form that was found, the tasks and the options chosen."""
+
+    source: Source
+    split: str
+    found: Found
+    variants: tuple[Variant, ...]
+    options: Mapping[str, str]
+
+
+class Outcome(NamedTuple):
+    """Where one candidate ended: ``record`` if written, else ``reason`` (and ``rule`` if a stated rule left it out)."""
+
+    part: Part
+    key: str
+    image: ImageRef
+    record: Record | None
+    reason: str = ""
+    detail: str = ""
+    rule: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def job(
+    name: str,
+    root: str,
+    split: str,
+    form: str = "auto",
+    tasks: Sequence[str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Job:
+    """The job that the words of a command or a pool entry mean; ConfigError or SourceError where they mean none."""
+    source = find(name)
+    known = {variant.task: variant for variant in source.variants}
+    for task in tasks or ():
+        if task not in known:
+            raise ConfigError(f"{name}: {unknown('task', task, known)}")
+    variants = tuple(variant for variant in source.variants if tasks is None or variant.task in tasks)
+    chosen = _options(source, options or {})
+    return Job(source, split, resolve(source, root, split, form), variants, chosen)
+
+
+def _options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
+    for name, value in given.items():
+        if name not in source.options:
+            raise ConfigError(f"{source.name}: {unknown('option', name, source.options)}")
+        if value not in source.options[name]:
+            raise ConfigError(f"{source.name}: {unknown(name, value, source.options[name])}")
+    return {name: given.get(name, values[0]) for name, values in source.options.items()}
+
+
+def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Iterator[Outcome]:
+    """What every candidate of the job became, in the order of its files.
+
+    ``size_of`` gives the size of a picture at hand; it is asked only for boxes whose annotation states none.
+    """
+    reading = Reading(job.source.name, job.split, job.found.files, job.options)
+    keys: set[str] = set()
+    for row in job.found.form.rows(reading):
+        for variant in job.variants:
+            if isinstance(row, Malformed):
+                yield _rejected(row, variant, RecordError(f"{MALFORMED}: {row.why}"))
+                continue
+            for candidate in variant.candidates(_sized(row, variant, size_of)):
+                yield _outcome(candidate, variant, wording, keys)
+
+
+def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
+    if not variant.boxed or size_of is None or row.image.width:
+        return row
+    size = size_of(row.image.id)
+    if size is None:
+        return row
+    return msgspec.structs.replace(row, image=msgspec.structs.replace(row.image, width=size.width, height=size.height))
+
+
+def _outcome(row: Row, variant: Variant, wording: Wording, keys: set[str]) -> Outcome:
+    try:
+        record = variant.record(row, wording)
+        lint(record, wording.codec)
+        if record.key in keys:
+            raise RecordError(f"duplicate key: {record.key} occurs twice in its files")
+    except (Filtered, RecordError) as error:
+        return _rejected(row, variant, error)
+    keys.add(record.key)
+    return Outcome(_part(row, variant), record.key, row.image, record, notes=tuple(_notes(record, wording)))
+
+
+def _rejected(row: Row, variant: Variant, error: Filtered | RecordError) -> Outcome:
+    rule = isinstance(error, Filtered)
+    return Outcome(_part(row, variant), row.key(variant.task), row.image, None, error.reason, str(error), rule)
+
+
+def _part(row: Row, variant: Variant) -> Part:
+    return Part(row.source, row.split, variant.task)
+
+
+def _notes(record: Record, wording: Wording) -> Iterator[str]:
+    yield from ("side widened to one bin" for box in record.boxes if widened(box, wording.codec))
+    for pair in record.meta:
+        if pair.name == "clipped_px":
+            yield "box clipped"
+        elif pair.name == "crowd_regions":
+            yield from ["crowd region left out of a record"] * int(pair.value)
+
+
+def count(ledger: Ledger, outcome: Outcome) -> None:
+    """Enter one outcome into the ledger."""
+    if outcome.record is not None:
+        ledger.written(outcome.part, outcome.notes)
+    elif outcome.rule:
+        ledger.filtered(outcome.part, outcome.reason)
+    else:
+        ledger.rejected(outcome.part, outcome.reason)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of ``boxcar convert``'s output."""
+
+    image: ImageRef | None
+    record: Record
+
+
+class Converted(msgspec.Struct, frozen=True):
+    """What ``boxcar convert`` tells: the form it read, its ledger, the official counts, and the codec's loss."""
+
+    source: str
+    split: str
+    form: str
+    files: list[str]
+    codec: str
+    complete: bool
+    ledger: list[Tally]
+    official: dict[str, int]
+    loss: list[dict[str, float | int | str]]
+
+
+def convert(
+    job: Job, out: IO[bytes], wording: Wording, size_of: SizeOf | None = None, limit: int | None = None
+) -> Converted:
+    """Write the job's records to ``out`` as JSON lines, at most ``limit`` of them, and tell what became of the rest."""
+    ledger, loss, encoder = Ledger(), Loss(wording.codec), msgspec.json.Encoder()
+    for variant in job.variants:
+        ledger.open(Part(job.source.name, job.split, variant.task))
+    written, complete = 0, True
+    for outcome in outcomes(job, wording, size_of):
+        if limit is not None and written >= limit:
+            complete = False
+            break
+        count(ledger, outcome)
+        if outcome.record is not None:
+            out.write(encoder.encode(Line(outcome.image, outcome.record)) + b"\n")
+            loss.add(outcome.record.boxes)
+            written += 1
+    return _told(job, ledger, loss, wording, complete)
+
+
+def _told(job: Job, ledger: Ledger, loss: Loss, wording: Wording, complete: bool) -> Converted:
+    official = job.found.form.counts.get(job.split)
+    counted = [variant.task for variant in job.variants if variant.task in job.source.counted]
+    return Converted(
+        source=job.source.name,
+        split=job.split,
+        form=job.found.form.name,
+        files=list(job.found.files),
+        codec=wording.codec.name,
+        complete=complete,
+        ledger=ledger.tallies(),
+        official=dict.fromkeys(counted, official) if official is not None else {},
+        loss=loss.report(),
+    )
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["convert", *sys.argv[1:]])

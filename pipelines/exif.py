@@ -1,0 +1,63 @@
+"""The orientation tag of a JPEG, set to 1 in place: only the tag's own bytes change.
+
+Annotations are on the stored pixels (EXIF 2.3, tag 0x0112, says how a viewer would turn them), so a reader that obeys
+the tag would move every box. The same word in an XMP packet, which Pillow obeys too, is set likewise.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+
+ORIENTATION = 0x0112
+_XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([2-9])")
+_CODES = {1: "B", 3: "H", 4: "I"}  # TIFF's BYTE, SHORT and LONG
+
+
+def neutralised(data: bytes) -> bytes:
+    """The JPEG with every orientation tag saying 1; the very same object where no tag says otherwise."""
+    changed: bytearray | None = None
+    for start, end in app1_segments(data):
+        for place, value in (*_exif_tags(data, start, end), *_xmp_tags(data, start, end)):
+            changed = changed or bytearray(data)
+            changed[place : place + len(value)] = value
+    return bytes(changed) if changed else data
+
+
+def app1_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the payloads of the JPEG's APP1 segments begin and end."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+            continue
+        if marker == 0xDA or 0xD0 <= marker <= 0xD9:  # the scan, or a marker without a length
+            return
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == 0xE1:
+            yield place + 4, min(end, len(data))
+        place = max(end, place + 4)
+
+
+def _exif_tags(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    tiff = start + 6
+    order = {b"II": "<", b"MM": ">"}.get(data[tiff : tiff + 2])
+    if data[start:tiff] != b"Exif\x00\x00" or order is None or tiff + 8 > end:
+        return
+    directory = tiff + int(struct.unpack_from(order + "I", data, tiff + 4)[0])
+    if directory + 2 > end:
+        return
+    for index in range(struct.unpack_from(order + "H", data, directory)[0]):
+        entry = directory + 2 + 12 * index
+        if entry + 12 > end:
+            return
+        tag, kind, count = struct.unpack_from(order + "HHI", data, entry)
+        if tag == ORIENTATION and kind in _CODES and count == 1:
+            code = _CODES[kind]
+            if struct.unpack_from(order + code, data, entry + 8)[0] != 1:
+                yield entry + 8, struct.pack(order + code, 1)
+
+
+def _xmp_tags(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    for match in _XMP.finditer(data, start, end):
+        yield match.start(1), b"1"

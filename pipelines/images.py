@@ -1,0 +1,174 @@
+"""Pictures: checked strictly once, passed through untouched where they can be, else turned into RGB JPEG by rule.
+
+Rules (docs/formats.md tells them to users):
+* What a file is, is told by its first bytes. JPEG, PNG, WebP and GIF are read, everything else is rejected.
+* The header is checked before anything is decoded: at most ``MAX_PIXELS`` pixels.
+* A JPEG is decoded once at 1/8 scale by libjpeg-turbo with every warning an error: truncated, zero-filled and holed
+  files are found that Pillow and OpenCV pass. RGB and grey JPEGs are then kept byte for byte.
+* CMYK JPEGs, PNG, WebP and GIF (its first frame, as with any animation) become RGB JPEG; transparency is laid on white;
+  16 bits become 8 by dropping the lower ones.
+* The orientation tag is set to 1 in place: annotations are on the stored pixels, so no reader may turn them.
+* A picture shrinks, in proportion or to the model's square, only where the pool's policy says so.
+"""
+
+import io
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import PIL
+import simplejpeg
+from PIL import Image, ImageOps
+
+from pipelines.exif import neutralised
+from schemas.box import Size
+from schemas.errors import ImageError
+from schemas.pool import ImagePolicy
+
+MAX_PIXELS = 89_478_485  # Pillow's own bound: a gigabyte of 3-byte pixels, divided by four
+MAX_SCANS = 500  # a progressive JPEG has about ten; thousands of empty ones only burn time
+FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8"}
+
+
+class Stored(NamedTuple):
+    """A picture as it is stored: its bytes (JPEG), their size, the size that annotations speak of, and notes."""
+
+    data: bytes
+    size: Size
+    source: Size
+    notes: tuple[str, ...]
+
+
+def versions() -> dict[str, str]:
+    """The libraries that decide a stored picture's bytes, and whether it is stored at all."""
+    return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__}
+
+
+def kind(data: bytes) -> str:
+    """JPEG, PNG, WEBP or GIF, by the first bytes; ImageError for anything else."""
+    for name, magic in FORMATS.items():
+        if data.startswith(magic):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    raise ImageError(f"no picture: begins with {data[:8].hex() or 'nothing'}, wanted JPEG, PNG, WebP or GIF")
+
+
+def size_of(data: bytes) -> Size:
+    """The size in the header, nothing decoded; ImageError where it is unreadable or over the bound."""
+    if kind(data) == "JPEG":
+        width, height = _jpeg_header(data)[:2]
+        return Size(width, height)
+    with _opened(data) as image:
+        return Size(*image.size)
+
+
+def stored(data: bytes, policy: ImagePolicy) -> Stored:
+    """The picture as a pool of that policy stores it; ImageError where it is damaged or not to be read."""
+    if kind(data) == "JPEG":
+        return _stored_jpeg(data, policy)
+    with _opened(data) as image:
+        return _written(_rgb(_loaded(image)), policy, "converted to JPEG")
+
+
+def checked(data: bytes) -> Size:
+    """The size of a stored picture, once every bit of it was decoded without a warning; ImageError otherwise."""
+    width, height, colours = _jpeg_header(data)
+    _decoded(data, colours)
+    return Size(width, height)
+
+
+def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
+    width, height, colours = _jpeg_header(data)
+    _decoded(data, colours)
+    size = Size(width, height)
+    if colours == "CMYK" or target(size, policy) != size:
+        with _opened(data) as image:
+            return _written(_rgb(_loaded(image)), policy, "shrunk" if colours != "CMYK" else "converted to JPEG")
+    upright = neutralised(data)
+    if upright is data:
+        return Stored(data, size, size, ())
+    _insist_upright(upright)
+    return Stored(upright, size, size, ("orientation neutralised",))
+
+
+def target(size: Size, policy: ImagePolicy) -> Size:
+    """The size at which the policy stores a picture of that size: never larger, but for ``stretch``."""
+    if policy.stretch:
+        return Size(policy.stretch, policy.stretch)
+    if not policy.max_side or max(size) <= policy.max_side:
+        return size
+    scale = max(policy.max_side / max(size), policy.min_short_side / min(size))
+    return size if scale >= 1 else Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+
+
+def _jpeg_header(data: bytes) -> tuple[int, int, str]:
+    if data.count(b"\xff\xda") > MAX_SCANS:
+        raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError as error:
+        raise ImageError(f"damaged picture: {error}") from error
+    _insist_small(Size(width, height))
+    return width, height, colours
+
+
+def _decoded(data: bytes, colours: str) -> None:
+    space = colours if colours == "CMYK" else "GRAY"
+    try:
+        simplejpeg.decode_jpeg(data, space, fastdct=True, fastupsample=True, min_height=1, min_width=1, strict=True)
+    except ValueError as error:
+        raise ImageError(f"damaged picture: {error}") from error
+
+
+def _insist_small(size: Size) -> None:
+    if size.width * size.height > MAX_PIXELS:
+        raise ImageError(f"too many pixels: {size.width}x{size.height}, at most {MAX_PIXELS:,}")
+
+
+def _insist_upright(data: bytes) -> None:
+    with _opened(data) as image:
+        turned = ImageOps.exif_transpose(image).size != image.size or image.getexif().get(0x0112, 1) != 1
+    if turned:
+        raise ImageError("orientation not neutralised: a tag this reader does not find turns the picture")
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "GIF"))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageError(f"too many pixels: over {MAX_PIXELS:,}") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise ImageError(f"damaged picture: {error}") from error
+    _insist_small(Size(*image.size))
+    return image
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as error:
+        raise ImageError(f"damaged picture: {error}") from error
+    return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        white = Image.new("RGBA", clear.size, "white")
+        return Image.alpha_composite(white, clear).convert("RGB")
+    return image.convert("RGB")
+
+
+def _written(image: Image.Image, policy: ImagePolicy, note: str) -> Stored:
+    source = Size(*image.size)
+    size = target(source, policy)
+    if size != source:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=policy.quality)
+    return Stored(file.getvalue(), size, source, (note,))

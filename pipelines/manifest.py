@@ -1,0 +1,162 @@
+"""pool.json and what lies beside it for other readers: made from receipts alone, published last, checked on reading."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from pipelines import store
+from pipelines.convert import Job
+from pipelines.images import versions
+from pipelines.layout import MANIFEST, names
+from schemas import __version__
+from schemas.errors import ShardError
+from schemas.export import features
+from schemas.ledger import Ledger, Tally
+from schemas.pool import FileDigest, Fingerprint, PoolConfig, PoolManifest, Receipt
+from schemas.record import SCHEMA
+
+ENERGON_VERSION = "7.4.1"
+
+
+def decides(config: PoolConfig, jobs: Sequence[Job]) -> dict[str, Any]:
+    """What of a config decides the pool's bytes: no roots, locations, output, workers or bounds; forms as found."""
+    sources = [
+        {
+            "name": job.source.name,
+            "split": job.split,
+            "form": job.found.form.name,
+            "tasks": [variant.task for variant in job.variants],
+            "options": dict(job.options),
+        }
+        for job in jobs
+    ]
+    kept = config.model_dump(include={"pool", "missing_images", "image", "shard", "codec", "seed"})
+    return {**kept, "collections": sorted(config.collections), "sources": sources}
+
+
+def build_versions() -> dict[str, str]:
+    """The versions that decide a pool's bytes."""
+    return {"boxcar": __version__, "pyarrow": pa.__version__, **versions()}
+
+
+def manifest_of(
+    config: Mapping[str, Any],
+    plan: str,
+    sources: Sequence[Fingerprint],
+    receipts: Sequence[Receipt],
+    staged: Sequence[Tally],
+) -> PoolManifest:
+    """The manifest of a pool whose shards have these receipts, digest included.
+
+    Raises ShardError where the receipts' ledgers do not sum to the candidates that were read.
+    """
+    ledger = Ledger(tally for receipt in receipts for tally in receipt.ledger)
+    for tally in staged:
+        ledger.open(tally.part)
+    tallies = ledger.tallies()
+    insist_complete(tallies, staged)
+    manifest = PoolManifest(
+        schema=SCHEMA,
+        pool=config["pool"],
+        digest="",
+        plan=plan,
+        config=dict(config),
+        versions=build_versions(),
+        sources=list(sources),
+        samples=sum(receipt.samples for receipt in receipts),
+        records=sum(receipt.records for receipt in receipts),
+        bytes=sum(file.bytes for receipt in receipts for file in receipt.files),
+        shards=len(receipts),
+        ledger=tallies,
+        receipts=[_receipt_digest(config["pool"], receipt) for receipt in receipts],
+        files=[
+            FileDigest(name, len(data), store.sha256(data)) for name, data in energon_files(config["pool"], receipts)
+        ],
+        features=features(),
+        arrow=_arrow(),
+    )
+    return msgspec.structs.replace(manifest, digest=digest_of(manifest))
+
+
+def insist_complete(tallies: Sequence[Tally], staged: Sequence[Tally]) -> None:
+    """ShardError unless every candidate that was read is in the shards' ledgers, part by part."""
+    found = {tally.part: tally.candidates for tally in tallies}
+    read = {tally.part: tally.candidates for tally in staged}
+    for part in found.keys() | read.keys():
+        if found.get(part, 0) != read.get(part, 0):
+            raise ShardError(
+                f"{part}: {read.get(part, 0):,} candidates were read, the shards tell of {found.get(part, 0):,}"
+            )
+
+
+def digest_of(manifest: PoolManifest) -> str:
+    """The sha256 of the manifest with its digest left empty."""
+    return store.sha256(store.canonical(msgspec.structs.replace(manifest, digest="")))
+
+
+def publish_manifest(manifest: PoolManifest, receipts: Sequence[Receipt], out: str, aside: Path) -> None:
+    """Write what other readers need, and pool.json after it: from then on the pool is there."""
+    for name, data in energon_files(manifest.pool, receipts):
+        store.write_aside(aside / "file", data)
+        store.publish(aside / "file", store.join(out, name))
+    store.write_aside(aside / "file", store.canonical(manifest))
+    store.publish(aside / "file", store.join(out, MANIFEST))
+
+
+def read_manifest(pool: str) -> PoolManifest:
+    """The manifest of a pool; ShardError where there is none, or a byte of it is not what was published."""
+    data = store.read(store.join(pool, MANIFEST))
+    try:
+        manifest = msgspec.json.decode(data, type=PoolManifest)
+    except msgspec.DecodeError as error:
+        raise ShardError(f"{MANIFEST}: not a pool manifest: {error}") from error
+    if digest_of(manifest) != manifest.digest or store.canonical(manifest) != data:
+        raise ShardError(f"{MANIFEST}: its digest is not that of its content: it was changed after it was published")
+    return manifest
+
+
+def read_receipt(pool: str, listed: FileDigest) -> Receipt:
+    """A receipt that the manifest lists; ShardError where it is missing or its bytes are others."""
+    data = store.read(store.join(pool, listed.name))
+    if store.sha256(data) != listed.sha256:
+        raise ShardError(f"{listed.name}: not the receipt that {MANIFEST} lists: its sha256 differs")
+    return msgspec.json.decode(data, type=Receipt)
+
+
+def energon_files(pool: str, receipts: Sequence[Receipt]) -> list[tuple[str, bytes]]:
+    """The side-car with which Megatron-Energon reads the pool as it lies, all of it as one training split."""
+    counts = {names(pool, receipt.shard).tar: receipt.samples for receipt in receipts}
+    info = {"energon_version": ENERGON_VERSION, "shard_counts": counts}
+    split = "".join(f"  - {tar}\n" for tar in counts)
+    return [
+        (".nv-meta/.info.json", json.dumps(info, indent=1).encode() + b"\n"),
+        (".nv-meta/dataset.yaml", b"__module__: megatron.energon\n__class__: CrudeWebdataset\nsubflavors: {}\n"),
+        (".nv-meta/split.yaml", f"split_parts:\n  train:\n{split}  val: []\n  test: []\nexclude: []\n".encode()),
+    ]
+
+
+def _receipt_digest(pool: str, receipt: Receipt) -> FileDigest:
+    data = store.canonical(receipt)
+    return FileDigest(names(pool, receipt.shard).receipt, len(data), store.sha256(data))
+
+
+def _arrow() -> str:
+    return base64.b64encode(bytes(arrow_schema().serialize())).decode()
+
+
+def arrow_schema() -> pa.Schema:
+    """The Arrow schema of a sample's ``.json`` member."""
+    return pa.schema(list(_arrow_type(features()["json"])))
+
+
+def _arrow_type(feature: Any) -> pa.DataType:
+    if "_type" not in feature:
+        return pa.struct([(name, _arrow_type(kind)) for name, kind in feature.items()])
+    if feature["_type"] == "List":
+        return pa.list_(_arrow_type(feature["feature"]))
+    return pa.type_for_alias(feature["dtype"])

@@ -1,0 +1,156 @@
+"""Tables and JSON for people and machines: what commands print."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.convert import Converted
+from pipelines.shard import Built
+from pipelines.sources import FormState
+from pipelines.verify import Verified
+from schemas.ledger import Count, Tally
+
+
+def sources(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """All sources, a line each."""
+    if as_json:
+        _json(list(rows))
+        return
+    table = _table("source", "what", "collection", "splits", "tasks", "forms", "licence")
+    for row in rows:
+        forms = ", ".join(form["name"] for form in row["forms"])
+        table.add_row(
+            row["name"],
+            row["title"],
+            row["collection"],
+            " ".join(row["splits"]),
+            " ".join(row["tasks"]),
+            forms,
+            row["licence"],
+        )
+    _console().print(table)
+
+
+def source(row: Mapping[str, Any], as_json: bool) -> None:
+    """One source in full."""
+    if as_json:
+        _json(row)
+        return
+    console = _console()
+    console.print(f"[bold]{row['name']}[/bold]  {row['title']}", highlight=False)
+    for name in ("collection", "licence", "citation", "homepage", "notes"):
+        console.print(f"  {name + ':':<12}{row[name]}", highlight=False)
+    for name in ("splits", "tasks", "options"):
+        console.print(f"  {name + ':':<12}{_pairs(row[name])}", highlight=False)
+    table = _table("form", "split", "files under the root", row["unit"])
+    for form in row["forms"]:
+        for split, files in form["files"].items():
+            table.add_row(form["name"], split, " + ".join(files), _number(form["counts"].get(split)))
+    console.print(table)
+
+
+def states(name: str, root: str, rows: Sequence[FormState], as_json: bool) -> bool:
+    """What of a source lies in a folder; whether any of it does."""
+    if as_json:
+        _json(msgspec.to_builtins(rows))
+    else:
+        table = _table("split", "form", "there", "files, or what is missing", title=f"{name} under {root}")
+        for row in rows:
+            there = "yes" if row.found else "no"
+            what = " + ".join(row.files) if row.found else _absence(row)
+            table.add_row(row.split, row.form, there, what)
+        _console().print(table)
+    return any(row.found for row in rows)
+
+
+def _absence(row: FormState) -> str:
+    return f"missing: {' + '.join(row.missing)}" if row.missing else f"{' + '.join(row.files)}: not this form's content"
+
+
+def converted(told: Converted, file: IO[str], as_json: bool) -> None:
+    """The ledger of a conversion, official counts beside it, and the codec's loss."""
+    if as_json:
+        _json(msgspec.to_builtins(told), file)
+        return
+    console = Console(file=file, width=None if file.isatty() else 160)
+    partial = "" if told.complete else " (broken off at the limit)"
+    console.print(_ledger(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
+    if told.loss:
+        table = _table("side, share of picture", "boxes", "mean self-IoU", title=f"loss of {told.codec}")
+        for row in told.loss:
+            table.add_row(str(row["size"]), _number(int(row["boxes"])), f"{row['self_iou']:.4f}")
+        console.print(table)
+
+
+def built(build: Built, as_json: bool) -> None:
+    """A finished pool and its ledger."""
+    manifest = build.manifest
+    if as_json:
+        _json({"out": build.out, "reused": build.reused, **msgspec.to_builtins(manifest)})
+        return
+    console = _console()
+    console.print(_ledger(manifest.ledger, f"pool {manifest.pool}"))
+    size = f"{manifest.samples:,} samples, {manifest.records:,} records, {manifest.bytes:,} bytes"
+    reused = f", {build.reused} of them there already" if build.reused else ""
+    console.print(f"{build.out}: {manifest.shards} shards{reused}, {size}", highlight=False, soft_wrap=True)
+    console.print(f"digest {manifest.digest}", highlight=False, soft_wrap=True)
+
+
+def verified(seen: Verified, as_json: bool) -> bool:
+    """What a verification saw; whether the pool is whole."""
+    if as_json:
+        _json(msgspec.to_builtins(seen))
+        return not seen.problems
+    console = _console()
+    read = f"{seen.shards} shards, {seen.samples:,} samples, {seen.records:,} records, {seen.boxes:,} boxes"
+    if seen.problems:
+        table = _table("file", "problem")
+        for problem in seen.problems:
+            table.add_row(problem.file, problem.what)
+        console.print(table)
+    verdict = f"{len(seen.problems)} problems" if seen.problems else "whole"
+    console.print(f"pool {seen.pool}: {verdict}; read {read}", highlight=False, soft_wrap=True)
+    return not seen.problems
+
+
+def _ledger(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | None = None) -> Table:
+    columns = ["part", "candidates", *(["official"] if official else []), "written", "rejected", "filtered", "notes"]
+    table = _table(*columns, title=title)
+    for tally in tallies:
+        known = [_number(official.get(tally.task or ""))] if official else []
+        numbers = [_number(tally.candidates), *known, _number(tally.written)]
+        table.add_row(str(tally.part), *numbers, *map(_counts, (tally.rejected, tally.filtered, tally.notes)))
+    return table
+
+
+def _counts(counts: Sequence[Count]) -> str:
+    return "\n".join(f"{count.count:,} {count.name}" for count in counts) or "0"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} ({' | '.join(v) if isinstance(v, list) else v})" for name, v in values.items()) or "none"
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    # Off a terminal rich would fold everything to 80 columns.
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _json(value: Any, file: IO[str] | None = None) -> None:
+    print(json.dumps(value, indent=1), file=file or sys.stdout)

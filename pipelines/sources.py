@@ -1,0 +1,78 @@
+"""What sources there are, and what of one lies in a folder."""
+
+import sys
+from typing import Any
+
+import msgspec
+
+from converters import find, sources
+from converters._files import available, expected
+from converters._read import exists, join
+from converters._table import Form, Source
+from schemas.errors import SourceError
+
+
+class FormState(msgspec.Struct, frozen=True):
+    """One form of one split in a folder: its files, those not there, and whether it is there as published."""
+
+    split: str
+    form: str
+    files: list[str]
+    missing: list[str]
+    found: bool
+
+
+def described(source: Source) -> dict[str, Any]:
+    """Everything that the table says of a source, as plain data."""
+    return {
+        "name": source.name,
+        "title": source.title,
+        "collection": source.collection,
+        "splits": dict(source.splits),
+        "tasks": {variant.task: variant.candidate for variant in source.variants},
+        "options": {name: list(values) for name, values in source.options.items()},
+        "forms": [_form(form) for form in source.forms],
+        "unit": source.unit,
+        "licence": source.licence,
+        "citation": source.citation,
+        "homepage": source.homepage,
+        "notes": source.notes,
+    }
+
+
+def listed() -> list[dict[str, Any]]:
+    """Every source of the table, by name."""
+    return [described(source) for source in sources().values()]
+
+
+def checked(name: str, root: str) -> list[FormState]:
+    """What of a source lies under a root, per split and form; SourceError where the root itself is not there."""
+    source = find(name)
+    import fsspec
+
+    fs, path = fsspec.core.url_to_fs(root)
+    if not fs.isdir(path):
+        raise SourceError(f"no such folder: {root}")
+    return [
+        _state(source, root, split, form) for split in source.splits for form in source.forms if split in form.splits
+    ]
+
+
+def _form(form: Form) -> dict[str, Any]:
+    files = {split: list(expected(form, split)) for split in form.splits}
+    return {"name": form.name, "files": files, "counts": dict(form.counts)}
+
+
+def _state(source: Source, root: str, split: str, form: Form) -> FormState:
+    files = list(expected(form, split))
+    found = [one for one in available(source, root, split) if one.form.name == form.name]
+    if found:
+        return FormState(split, form.name, list(found[0].files), [], found=True)
+    missing = [name for name in files if not any(exists(join(root, place, name)) for place in source.places)]
+    return FormState(split, form.name, files, missing, found=False)
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["sources", *sys.argv[1:]])

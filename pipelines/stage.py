@@ -1,0 +1,157 @@
+"""Staging: every candidate of a pool's sources, put aside by the hash of its picture, so that shards can be planned.
+
+A pool groups all records of a picture whatever source they come from. So sources are read one after another and each
+candidate is written to one of ``BUCKETS`` files by the hash of its picture's id; a shard is a range of hashes, and the
+task that packs it reads the few buckets of its range. Memory holds one source's annotations and a number per picture.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from pipelines.convert import Job, Outcome, SizeOf, count, outcomes
+from schemas.errors import ImageError
+from schemas.ledger import Ledger, Part
+from schemas.prompt import Wording
+from schemas.record import ImageRef
+
+BUCKETS = 256
+HASHES = 2**64
+_FLUSH_BYTES = 32 * 2**20
+
+MISSING = "picture missing"
+
+
+class Staged(msgspec.Struct, frozen=True, array_like=True):
+    """One candidate put aside: where it belongs, and its record as JSON, or else why there is none."""
+
+    order: int
+    group: str
+    key: str
+    source: str
+    split: str
+    task: str | None
+    image: ImageRef | None
+    record: bytes
+    reason: str
+    detail: str
+    rule: bool
+    notes: tuple[str, ...]
+    boxes: int
+    min_area: float
+    turns: int
+    chars: int
+
+    @property
+    def part(self) -> Part:
+        """The part that it counts in."""
+        return Part(self.source, self.split, self.task)
+
+
+@dataclass
+class Staging:
+    """A folder of buckets being filled; what each picture's records weigh, the ledger, an example of each reason."""
+
+    folder: Path
+    seed: int
+    ledger: Ledger = field(default_factory=Ledger)
+    weights: dict[str, int] = field(default_factory=dict)
+    examples: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _buffers: dict[int, list[Staged]] = field(default_factory=dict)
+    _sha: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _held: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Put one outcome aside and count it."""
+        count(self.ledger, outcome)
+        if outcome.record is None:
+            self.examples.setdefault((*outcome.part[:2], outcome.reason), outcome.detail)
+        staged = _staged(outcome, self.seed)
+        self._buffers.setdefault(staged.order * BUCKETS // HASHES, []).append(staged)
+        self._held += 300 + len(staged.record)
+        if staged.record:
+            self.weights[staged.group] = self.weights.get(staged.group, 0) + len(staged.record) + 1
+        if self._held > _FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held in memory to the buckets."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for bucket, rows in sorted(self._buffers.items()):
+            data = msgspec.msgpack.encode(rows)
+            self._sha.update(data)
+            with _bucket(self.folder, bucket).open("ab") as file:
+                file.write(len(data).to_bytes(8, "little") + data)
+        self._buffers.clear()
+        self._held = 0
+
+    def digest(self) -> str:
+        """The sha256 of everything put aside so far, in the order of the sources' files."""
+        self.flush()
+        return self._sha.hexdigest()
+
+
+def stage(
+    staging: Staging, job: Job, wording: Wording, pictures: Mapping[str, object], missing: str, size: SizeOf
+) -> None:
+    """Put every candidate of a job aside; a record whose picture is not among ``pictures`` is rejected or filtered."""
+    for variant in job.variants:
+        staging.ledger.open(Part(job.source.name, job.split, variant.task))
+    for outcome in outcomes(job, wording, size):
+        absent = outcome.record is not None and job.source.collection and outcome.image.id not in pictures
+        staging.add(_absent(outcome, missing == "filter") if absent else outcome)
+
+
+def staged(folder: Path, low: int, high: int) -> list[Staged]:
+    """All candidates whose hash lies in [low, high), sorted by (hash, picture, key)."""
+    buckets = range(low * BUCKETS // HASHES, (high - 1) * BUCKETS // HASHES + 1)
+    found = [row for bucket in buckets for row in _rows(_bucket(folder, bucket)) if low <= row.order < high]
+    return sorted(found, key=lambda row: (row.order, row.group, row.key))
+
+
+def order_of(seed: int, group: str) -> int:
+    """Where a picture stands in a pool: blake2b of seed and image id, as an unsigned 64-bit number."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=8).digest(), "big")
+
+
+def _absent(outcome: Outcome, filtered: bool) -> Outcome:
+    error = ImageError(f"{MISSING}: {outcome.image.id} is in none of the collection's folders")
+    return outcome._replace(record=None, reason=error.reason, detail=str(error), rule=filtered, notes=())
+
+
+def _staged(outcome: Outcome, seed: int) -> Staged:
+    group = outcome.image.id or outcome.key
+    record = outcome.record
+    return Staged(
+        order=order_of(seed, group),
+        group=group,
+        key=outcome.key,
+        source=outcome.part.source,
+        split=outcome.part.split,
+        task=outcome.part.task,
+        image=outcome.image if outcome.image.id else None,
+        record=msgspec.json.encode(record) if record else b"",
+        reason=outcome.reason,
+        detail=outcome.detail,
+        rule=outcome.rule,
+        notes=outcome.notes,
+        boxes=len(record.boxes) if record else 0,
+        min_area=min((round(box.area, 9) for box in record.boxes), default=0.0) if record else 0.0,
+        turns=len(record.messages) // 2 if record else 0,
+        chars=sum(len(turn.content) for turn in record.messages) if record else 0,
+    )
+
+
+def _bucket(folder: Path, bucket: int) -> Path:
+    return folder / f"{bucket:03d}"
+
+
+def _rows(path: Path) -> Iterator[Staged]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        while length := file.read(8):
+            yield from msgspec.msgpack.decode(file.read(int.from_bytes(length, "little")), type=list[Staged])

@@ -1,0 +1,115 @@
+"""Tar shards: written with no clock, user or host in them, so that equal samples are equal bytes.
+
+A shard is USTAR: per sample its members one after another, every name ``<stem>.<extension>``, then two zero blocks,
+padded to a record of 10,240 bytes. The index is Megatron-Energon's: little-endian uint64 offsets of each sample's first
+header, and one more for where the last sample ends (github.com/NVIDIA/Megatron-Energon, ``.tar.idx``).
+"""
+
+import hashlib
+import os
+import re
+import struct
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from schemas.errors import ShardError
+from schemas.pool import FileDigest
+
+BLOCK = 512
+STEM = re.compile(r"[A-Za-z0-9_-]+")
+_MEMBER = re.compile(r"([A-Za-z0-9_-]+)\.([a-z0-9]+)")
+_TYPE = slice(156, 157)
+
+
+class Member(NamedTuple):
+    """One file of a sample in a tar: the offset is that of its header."""
+
+    stem: str
+    extension: str
+    offset: int
+    data: bytes
+
+
+def padded(size: int) -> int:
+    """The bytes that a member of that size takes in a tar, without its header."""
+    return -(-size // BLOCK) * BLOCK
+
+
+class TarWriter:
+    """Writes samples one after another to a path that is not final; ``close`` syncs and gives digest and offsets."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offsets = [0]
+        self._sha = hashlib.sha256()
+        self._file = path.open("wb")
+
+    def add(self, stem: str, members: Sequence[tuple[str, bytes]]) -> None:
+        """Append one sample: (extension, bytes) in the order they shall stand."""
+        if not STEM.fullmatch(stem) or len(stem) > 90:
+            raise ShardError(f"bad tar stem: {stem!r}, wanted {STEM.pattern}, at most 90 characters")
+        offset = self.offsets[-1]
+        for extension, data in members:
+            for piece in (_header(f"{stem}.{extension}", len(data)), data, bytes(padded(len(data)) - len(data))):
+                self._write(piece)
+                offset += len(piece)
+        self.offsets.append(offset)
+
+    def close(self) -> FileDigest:
+        """Write the end of the tar and sync it; the digest of the whole file."""
+        end = self.offsets[-1] + 2 * BLOCK
+        size = -(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+        self._write(bytes(size - self.offsets[-1]))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return FileDigest(self.path.name, size, self._sha.hexdigest())
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._sha.update(data)
+
+
+def index_bytes(offsets: Sequence[int]) -> bytes:
+    """The ``.tar.idx`` of those offsets."""
+    return struct.pack(f"<{len(offsets)}Q", *offsets)
+
+
+def read_index(data: bytes, name: str) -> tuple[int, ...]:
+    """The offsets in a ``.tar.idx``; ShardError where it is none."""
+    if len(data) % 8 or len(data) < 8:
+        raise ShardError(f"{name}: {len(data)} bytes, wanted 8 a sample and 8 more")
+    return struct.unpack(f"<{len(data) // 8}Q", data)
+
+
+def members(file: IO[bytes], name: str) -> Iterator[Member]:
+    """Every member of a tar in order, nothing tolerated: ShardError for links, odd names, odd headers, early ends."""
+    offset = 0
+    while (header := file.read(BLOCK)) != bytes(BLOCK):
+        info = _parsed(header, name, offset)
+        found = _MEMBER.fullmatch(info.name)
+        if header[_TYPE] != tarfile.REGTYPE or not found:
+            raise ShardError(f"{name}: odd member {info.name!r} at {offset}: wanted plain files <stem>.<extension>")
+        data = file.read(padded(info.size))
+        if len(data) != padded(info.size) or any(data[info.size :]):
+            raise ShardError(f"{name}: member {info.name} at {offset} is cut short or padded with something")
+        yield Member(found[1], found[2], offset, data[: info.size])
+        offset += BLOCK + len(data)
+    rest = file.read()
+    if any(rest) or len(rest) < BLOCK:
+        raise ShardError(f"{name}: no end of tar at {offset}, wanted two zero blocks and zeros to the end")
+
+
+def _header(name: str, size: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _parsed(header: bytes, name: str, offset: int) -> tarfile.TarInfo:
+    try:
+        return tarfile.TarInfo.frombuf(header, "ascii", "strict")
+    except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
+        raise ShardError(f"{name}: no tar header at {offset}: {error}") from error
