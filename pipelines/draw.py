@@ -1,6 +1,7 @@
 """Samples as pictures: the boxes drawn where their *tokens* say, the conversation beside them in the same colours."""
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
@@ -36,10 +37,13 @@ def samples(pool: str) -> Iterator[tuple[Sample, bytes | None]]:
                     pixels = member.data
 
 
-def drawn(sample: Sample, picture: bytes, records: int = 8) -> Image.Image:
-    """The picture with the boxes of its first records, decoded from their tokens, and what is said beside it."""
+def drawn(sample: Sample, picture: bytes, most: int = 8) -> Image.Image:
+    """The picture with the boxes of some records, decoded from their tokens, and what is said beside it.
+
+    The first record of each source and task comes first, then the second of each, up to ``most``.
+    """
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    chosen = sample.records[:records]
+    chosen = _varied(sample.records)[:most]
     lines = [line for place, record in enumerate(chosen) for line in _lines(record, COLOURS[place % len(COLOURS)])]
     page = Image.new("RGB", (image.width + PANEL, max(image.height, LINE * len(lines) + 12)), "white")
     page.paste(image)
@@ -72,6 +76,15 @@ def tokens(record: Record) -> list[Bins]:
     """The boxes in a record's text, in bins, in reading order."""
     texts = [IDENTIFIER.sub("", turn.content, count=1) for turn in record.messages]
     return [bins for text in texts for span in parse(text) if not isinstance(span, str) for bins in span.boxes]
+
+
+def _varied(records: Sequence[Record]) -> list[Record]:
+    seen: Counter[tuple[str, str | None]] = Counter()
+    ranked = []
+    for record in records:
+        seen[record.source, record.task] += 1
+        ranked.append((seen[record.source, record.task], record))
+    return [record for _, record in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def _frame(pen: ImageDraw.ImageDraw, bins: Bins, size: tuple[int, int], colour: str) -> None:

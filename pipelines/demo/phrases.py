@@ -149,7 +149,7 @@ def _count(scene: Scene) -> str:
 
 def _colours(scene: Scene) -> str:
     found = list(dict.fromkeys(shape.colour for shape in scene.shapes))
-    return f"everything in this picture is {_and(found)}"
+    return f"every shape in this picture is {_and(found)}"
 
 
 def _kinds(scene: Scene) -> str:
