@@ -1,4 +1,4 @@
-"""COCO captions and instances to finished, validated, serialised records, against pycocotools' loading of the same file.
+"""COCO captions and instances to validated, serialised records, against pycocotools' loading of the same file.
 
     python bench/convert.py [--images N] [--rounds N]
 
@@ -22,6 +22,8 @@ from pycocotools.coco import COCO
 
 from pipelines.convert import convert, job
 from schemas.prompt import Wording
+
+SOURCES = {"coco_caption": "captions_train2017.json", "coco_instances": "instances_train2017.json"}
 
 
 def write_files(folder: Path, images: int) -> None:
@@ -77,10 +79,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_files(folder, arguments.images)
-        for source, file in (
-            ("coco_caption", "captions_train2017.json"),
-            ("coco_instances", "instances_train2017.json"),
-        ):
+        for source, file in SOURCES.items():
             pairs = [
                 (cpu(lambda s=source: ours(folder, s)), cpu(lambda f=file: peer(folder / f)))  # type: ignore[misc]
                 for _ in range(arguments.rounds)

@@ -2,8 +2,8 @@
 
     python bench/tar.py [--samples N] [--rounds N]
 
-Both write the same 105 KB pictures and 0.8 KB JSON, in turn, in one process, to the same disk; printed are ratios of CPU
-time and of wall time, peer over ours.
+Both write the same 105 KB pictures and 0.8 KB JSON, in turn, in one process, to the same disk; printed are ratios of
+CPU time and of wall time, peer over ours.
 """
 
 import argparse
