@@ -100,17 +100,15 @@ def _where(source: Source) -> str:
 
 
 def _hint(source: Source, root: str, split: str) -> str:
+    if there := sorted({one.form.name for one in available(source, root, split)}):
+        return f"; what lies there has the form {' or '.join(there)}"
     wanted = {name for form in source.forms if split in form.splits for name in expected(form, split)}
     for name in sorted(wanted):
         parent, _, base = name.rpartition("/")
-        if any(exists(join(root, place, name)) for place in source.places) and not _readable(source, root, split):
+        if any(exists(join(root, place, name)) for place in source.places):
             return f"; {name} is there, but it or what belongs with it is not as published"
         if parent and exists(join(root, base)):
             return f"; {base} lies in the root itself: give the folder above it as the root"
         if near := difflib.get_close_matches(base, names(join(root, parent)), n=1, cutoff=0.8):
             return f"; found {join(parent, near[0]) if parent else near[0]}: misspelt or another split?"
     return ""
-
-
-def _readable(source: Source, root: str, split: str) -> bool:
-    return bool(available(source, root, split))

@@ -16,6 +16,9 @@ from schemas.errors import SourceError
 
 T = TypeVar("T")
 
+# What decoding raises: ValueError for bytes that are no UTF-8 and for integers of thousands of digits.
+_NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
+
 
 class Broken(msgspec.Struct, frozen=True):
     """An item of a list that could not be typed: its index and why."""
@@ -33,19 +36,22 @@ class Outline(NamedTuple):
 
 
 def join(root: str, *parts: str) -> str:
-    """The path below root, with single slashes; empty parts are left out."""
-    return "/".join([root.rstrip("/") or "/", *(part.strip("/") for part in parts if part)])
+    """The path below root, one slash before each part; empty parts are left out."""
+    path = root
+    for part in filter(None, parts):
+        path = f"{path if path.endswith('/') else path + '/'}{part.strip('/')}"
+    return path
 
 
 def exists(path: str) -> bool:
     """Whether there is a file at the path."""
-    fs, name = fsspec.core.url_to_fs(path)
+    fs, name = _filesystem(path)
     return bool(fs.isfile(name))
 
 
 def names(folder: str) -> list[str]:
     """The base names of what lies in a folder, sorted; empty where there is none."""
-    fs, name = fsspec.core.url_to_fs(folder)
+    fs, name = _filesystem(folder)
     if not fs.isdir(name):
         return []
     return sorted(entry.rstrip("/").rpartition("/")[2] for entry in fs.ls(name, detail=False))
@@ -53,19 +59,28 @@ def names(folder: str) -> list[str]:
 
 def read(path: str) -> bytes:
     """The whole file; SourceError where it cannot be read."""
+    fs, name = _filesystem(path)
     try:
-        with fsspec.open(path, "rb") as file:
+        with fs.open(name, "rb") as file:
             data: bytes = file.read()
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
     return data
 
 
+def _filesystem(path: str) -> tuple[Any, str]:
+    try:
+        fs, name = fsspec.core.url_to_fs(path)
+    except (ImportError, OSError, ValueError) as error:  # a protocol that is unknown, or whose library is not installed
+        raise SourceError(f"cannot read {path}: {error}") from error
+    return fs, str(name)
+
+
 def decode(data: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
     """The JSON as that type; SourceError naming the path where it is no JSON or its outline is another."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _NO_JSON as error:
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
 
 
@@ -74,9 +89,9 @@ def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | B
     try:
         yield from msgspec.json.decode(data, type=list[kind])  # type: ignore[valid-type]
         return
-    except msgspec.ValidationError:
-        pass
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.ValidationError, ValueError):
+        pass  # some item's fault, or no JSON at all: told apart below
+    except _NO_JSON as error:
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
     for index, item in enumerate(decode(data, list[msgspec.Raw], path)):
         yield _item(index, lambda item=item: msgspec.json.decode(item, type=kind))
@@ -91,7 +106,7 @@ def objects(values: list[Any], kind: type[T]) -> Iterator[T | Broken]:
 def _item(index: int, make: Any) -> Any:
     try:
         return make()
-    except (msgspec.ValidationError, RecursionError) as error:
+    except _NO_JSON as error:
         return Broken(index, str(error))
 
 
@@ -99,11 +114,11 @@ def outline(path: str) -> Outline | None:
     """What the JSON file looks like from outside; None where it is no JSON object or list."""
     try:
         top = msgspec.json.decode(read(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if isinstance(top, list):
+            return Outline("list", _keys(top[0]) if top else frozenset(), {})
+        return Outline("object", frozenset(top), {key: _first(value) for key, value in top.items()})
+    except _NO_JSON:
         return None
-    if isinstance(top, list):
-        return Outline("list", _keys(top[0]) if top else frozenset(), {})
-    return Outline("object", frozenset(top), {key: _first(value) for key, value in top.items()})
 
 
 def _first(value: msgspec.Raw) -> frozenset[str] | None:
@@ -120,7 +135,8 @@ def _keys(item: msgspec.Raw) -> frozenset[str]:
         return frozenset()
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
+    # The one in Python: nine bytes can make the faster one in C fill 64 GB, for an array as long as they say.
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, and nothing but plain data is allowed")
 

@@ -85,11 +85,11 @@ def karpathy_rows(reading: Reading) -> Iterator[Row]:
 def lavis_rows(reading: Reading) -> Iterator[Row]:
     """One row per sentence; rows have no id, so their place in the file (and in the row's list) is it."""
     (path,) = reading.files
-    folder = {"train": "train2014/", "restval": "val2014/"}.get(reading.split, "")
+    train_file = reading.split in ("train", "restval")
     for index, entry in enumerate(items(read(path), _Lavis, path)):
         if isinstance(entry, Broken):
             yield malformed(reading, entry.index, entry.why)
-        elif folder in entry.image:
+        elif not train_file or ("val2014" in entry.image) == (reading.split == "restval"):
             yield from _lavis(reading, index, entry)
 
 

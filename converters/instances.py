@@ -10,6 +10,7 @@ box that lies more than 3 px off its own segmentation on a side is rejected: one
 Lin et al., Microsoft COCO, 2014.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -27,6 +28,10 @@ from schemas.record import ImageRef, Pair, Record
 from schemas.text import tidy
 
 TOLERANCE_PX = 3.0
+
+# pycocotools counts pixels in uint32, and reads beyond the end of a string whose last run length is cut off.
+_MAX_PIXELS = 2**32 - 1
+_CODED_RUNS = re.compile("(?:[P-o]{0,6}[0-O])*")
 
 
 class Instance(Region, frozen=True):
@@ -63,7 +68,8 @@ def rows(reading: Reading) -> Iterator[Row]:
             yield malformed(reading, entry.index, entry.why)
         else:
             by_picture.setdefault(entry.image_id, []).append(entry)
-    for number, instances in by_picture.items():
+    for number in list(by_picture):
+        instances = by_picture.pop(number)  # let go of what has been read
         yield Annotated(
             source=reading.source,
             split=reading.split,
@@ -172,6 +178,8 @@ def extent(segmentation: msgspec.Raw, image: ImageRef) -> XYXY | None:
     if isinstance(mask, _Runs):
         return _runs_extent(mask, image)
     points = [polygon for polygon in mask or [] if polygon]
+    if any(len(polygon) % 2 for polygon in points):
+        raise BoxError("segmentation unreadable: an odd number of polygon coordinates")
     if not points:
         return None
     xs, ys = ([value for polygon in points for value in polygon[axis::2]] for axis in (0, 1))
@@ -189,6 +197,10 @@ def _runs_extent(runs: _Runs, image: ImageRef) -> XYXY | None:
     height, width = runs.size
     if (width, height) != (image.width, image.height):
         raise BoxError(f"segmentation of another size: {width}x{height}, picture {image.width}x{image.height}")
+    if width * height > _MAX_PIXELS:
+        raise BoxError(f"segmentation unreadable: more pixels than run lengths can count, {width}x{height}")
+    if isinstance(runs.counts, str) and not _CODED_RUNS.fullmatch(runs.counts):
+        raise BoxError(f"segmentation unreadable: no compressed run lengths: {runs.counts[:40]!r}")
     coded: Any = {"size": [height, width], "counts": runs.counts}
     if isinstance(runs.counts, list):
         if min(runs.counts, default=0) < 0 or sum(runs.counts) != width * height:

@@ -12,6 +12,7 @@ Object Descriptions, 2016.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -34,16 +35,20 @@ class Expression(Row, frozen=True, kw_only=True):
     meta: list[Pair]
 
 
+# A pickle may hold integers of any length, and Python refuses to print those of thousands of digits.
+_Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _Sentence(msgspec.Struct, frozen=True):
-    sent_id: int
+    sent_id: _Id
     sent: str
     raw: str = ""
 
 
 class _Ref(msgspec.Struct, frozen=True):
-    ref_id: int
-    ann_id: int
-    image_id: int
+    ref_id: _Id
+    ann_id: _Id
+    image_id: _Id
     split: str
     sentences: list[_Sentence]
 
@@ -237,7 +242,7 @@ def _source(
         name=name,
         title=title,
         collection="coco",
-        splits={split: "train" if split == "train" else "eval" for split in dict.fromkeys((*splits, "test"))},
+        splits={split: "train" if split == "train" else "eval" for within in refs.values() for split in within},
         forms=(
             *by_refs,
             form("mdetr", f"finetune_{folder}_{{split}}.json", mdetr_rows, _MDETR, splits),

@@ -6,6 +6,7 @@ from typing import Any
 from schemas.errors import ConfigError, unknown
 
 _HERE = Path(__file__).parent
+_MERGE = "tag:yaml.org,2002:merge"  # the key "<<"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -18,7 +19,11 @@ def load(name: str) -> dict[str, Any]:
         path = known[name]
     if not path.is_file():
         raise ConfigError(f"no such file: {path}")
-    return parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    return parse(text, str(path))
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
@@ -27,7 +32,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
 
     try:
         parsed = yaml.load(text, Loader=_loader())  # noqa: S506 - a subclass of SafeLoader
-    except yaml.YAMLError as error:
+    except Exception as error:  # not YAMLError alone: "!!int x" raises whatever the conversion does
         raise ConfigError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(parsed, dict):
         raise ConfigError(f"{where}: found {type(parsed).__name__}, wanted a mapping")
@@ -55,7 +60,7 @@ def _set(raw: Any, place: list[str], value: Any, setting: str) -> None:
 
 
 def _item(raw: Any, part: str, setting: str) -> Any:
-    if not isinstance(raw, list) or not part.isdecimal() or int(part) >= len(raw):
+    if not isinstance(raw, list) or part not in map(str, range(len(raw))):
         found = f"a list of {len(raw)}" if isinstance(raw, list) else type(raw).__name__
         raise ConfigError(f"--set {setting}: there is no {part!r} in {found}")
     return raw[int(part)]
@@ -68,7 +73,7 @@ def _loader() -> Any:
         """Safe, and refuses a key that is said twice: the later one would win unseen."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
             for key in keys:
                 if keys.count(key) > 1:
                     raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is said twice", node.start_mark)

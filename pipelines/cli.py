@@ -7,17 +7,40 @@ heavy is imported before a verb runs, so that ``--help`` answers at once.
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from schemas import __version__
 from schemas.errors import BoxcarError, RejectsError, ShardError
 
+INTERRUPTED = 130
+
+# Of all usage errors; typer gives away only this one below it, and where it takes it from varies between versions.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class _Verbs(TyperGroup):
+    """Answers what typer would answer in its own way: Ctrl-C, and a reader of our output that has gone."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _interrupted()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        return result
+
+
 app = typer.Typer(
+    cls=_Verbs,
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help fits a screen, and answers sooner
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     help="Vision-language datasets, as they lie on disk, to verified WebDataset shards with 0-100 box tokens.",
 )
@@ -28,19 +51,25 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; one 
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run a command line and exit with its code."""
+    """Run a command line (by default this process's) and exit with its code; without any words, show the help."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        app(args=arguments, prog_name="boxcar", standalone_mode=True)
+        code = app(args=words or ["--help"], prog_name="boxcar", standalone_mode=False)
+    except _UsageError as error:
+        _fail(error.format_message(), 2)  # type: ignore[attr-defined]
     except (ShardError, RejectsError) as error:
         _fail(str(error), 1)
-    except BoxcarError as error:
+    except (BoxcarError, OSError) as error:
         _fail(str(error), 2)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        _fail(str(error), 2)
-    sys.exit(0)
+    except KeyboardInterrupt:
+        _interrupted()
+    if code == INTERRUPTED:  # typer's own answer to Ctrl-C before or after a verb
+        _interrupted()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted() -> NoReturn:
+    _fail("interrupted; run the same command again to go on", INTERRUPTED)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -63,7 +92,7 @@ def _root(
     pass
 
 
-@app.command()
+@app.command(short_help="List what is supported, or what of a source lies in a folder.")
 def sources(
     name: Annotated[str | None, typer.Argument(help="One source; all of them where not given.")] = None,
     root: Annotated[str | None, typer.Option(help="A folder: tell what of the source lies there.")] = None,
@@ -85,14 +114,14 @@ def sources(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Write one split of a source as JSON lines.")
 def convert(
     name: Annotated[str, typer.Argument(help="A source; see boxcar sources.")],
     root: Annotated[str, typer.Option(help="The folder that holds the published files.")],
     split: Annotated[str, typer.Option(help="One of its splits.")],
-    images: Annotated[list[str] | None, typer.Option(help="Where pictures lie; asked for sizes only.")] = None,
+    images: Annotated[list[str] | None, typer.Option(help="Where pictures lie; only sizes may need them.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
-    form: Annotated[str, typer.Option(help="Which published form to read, where several lie there.")] = "auto",
+    form: Annotated[str, typer.Option(help="The published form, where several lie there.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="A .jsonl file; standard output where not given.")] = None,
     codec: Annotated[str, typer.Option(help="round-100 or trunc-100.")] = "round-100",
     limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many records.")] = None,
@@ -100,7 +129,7 @@ def convert(
     set: Sets = None,
     json: Json = False,
 ) -> None:
-    """Write one split of a source as JSON lines, {"image": .., "record": ..} each; pictures are not needed.
+    """Write one split of a source as {"image": .., "record": ..} lines of JSON.
 
     The ledger goes to standard error, or to standard output with --out. --set text=raw sets an option of the source.
     """
@@ -113,7 +142,7 @@ def convert(
     show.converted(told, sys.stderr if out is None else sys.stdout, json)
 
 
-@app.command()
+@app.command(short_help="Build a pool of WebDataset shards, or go on with a build.")
 def shard(
     pool: Annotated[str, typer.Argument(metavar="POOL.yaml", help="A pool YAML, or the name of one of ours: coco.")],
     out: Annotated[str | None, typer.Option(help="Folder or URL; pools/<pool> where not given.")] = None,
@@ -136,7 +165,7 @@ def shard(
     show.built(build(config, target, worker_count(workers, config, target), max_reject), json)
 
 
-@app.command()
+@app.command(short_help="Re-read a whole pool and say what is wrong with it.")
 def verify(
     pool: Annotated[str, typer.Argument(help="A pool's folder or URL.")],
     workers: Workers = None,
@@ -152,7 +181,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Draw a small world and run the whole way on it.")
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes; replaced if it is an earlier demo.")] = Path(
         "demo-out"

@@ -52,7 +52,7 @@ def _inline(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterat
     for task in tasks:
         try:
             result = function(task)
-        except (BoxcarError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - as of a worker process: named after the others have finished
             failed.append(_why(task, error))
         else:
             yield result

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 ORIENTATION = 0x0112
 _XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([2-9])")
-_CODES = {1: "B", 3: "H", 4: "I"}  # TIFF's BYTE, SHORT and LONG
+_SHORT = 3
+_CODES = {1: "B", _SHORT: "H", 4: "I"}  # TIFF's BYTE, SHORT and LONG
 
 
 def neutralised(data: bytes) -> bytes:
@@ -28,10 +29,10 @@ def app1_segments(data: bytes) -> Iterator[tuple[int, int]]:
     place = 2
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
-        if marker == 0xFF:  # a fill byte
-            place += 1
+        if marker == 0xFF or 0xD0 <= marker <= 0xD7:  # a fill byte, or a marker without a length
+            place += 1 if marker == 0xFF else 2
             continue
-        if marker == 0xDA or 0xD0 <= marker <= 0xD9:  # the scan, or a marker without a length
+        if 0xD8 <= marker <= 0xDA:  # another picture, the end, or the scan
             return
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
         if marker == 0xE1:
@@ -52,10 +53,13 @@ def _exif_tags(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]
         if entry + 12 > end:
             return
         tag, kind, count = struct.unpack_from(order + "HHI", data, entry)
-        if tag == ORIENTATION and kind in _CODES and count == 1:
-            code = _CODES[kind]
-            if struct.unpack_from(order + code, data, entry + 8)[0] != 1:
-                yield entry + 8, struct.pack(order + code, 1)
+        if tag != ORIENTATION:
+            continue
+        code = _CODES.get(kind) if count == 1 else None
+        if code is None:  # some readers take a number from any type and count: make it the SHORT it should be
+            yield entry + 2, struct.pack(order + "HIHH", _SHORT, 1, 1, 0)
+        elif struct.unpack_from(order + code, data, entry + 8)[0] != 1:
+            yield entry + 8, struct.pack(order + code, 1)
 
 
 def _xmp_tags(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:

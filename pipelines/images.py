@@ -18,15 +18,16 @@ from typing import NamedTuple
 import numpy as np
 import PIL
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image
 
-from pipelines.exif import neutralised
+from pipelines.exif import ORIENTATION, neutralised
 from schemas.box import Size
 from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
 
 MAX_PIXELS = 89_478_485  # Pillow's own bound: a gigabyte of 3-byte pixels, divided by four
 MAX_SCANS = 500  # a progressive JPEG has about ten; thousands of empty ones only burn time
+INKS = ("CMYK", "YCCK")  # the four-colour JPEGs: plain, and as image editors mostly write them
 FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8"}
 
 
@@ -82,14 +83,12 @@ def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
     width, height, colours = _jpeg_header(data)
     _decoded(data, colours)
     size = Size(width, height)
-    if colours == "CMYK" or target(size, policy) != size:
+    if colours in INKS or target(size, policy) != size:
         with _opened(data) as image:
-            return _written(_rgb(_loaded(image)), policy, "shrunk" if colours != "CMYK" else "converted to JPEG")
+            return _written(_rgb(_loaded(image)), policy, "converted to JPEG" if colours in INKS else "shrunk")
     upright = neutralised(data)
-    if upright is data:
-        return Stored(data, size, size, ())
     _insist_upright(upright)
-    return Stored(upright, size, size, ("orientation neutralised",))
+    return Stored(upright, size, size, () if upright is data else ("orientation neutralised",))
 
 
 def target(size: Size, policy: ImagePolicy) -> Size:
@@ -114,7 +113,7 @@ def _jpeg_header(data: bytes) -> tuple[int, int, str]:
 
 
 def _decoded(data: bytes, colours: str) -> None:
-    space = colours if colours == "CMYK" else "GRAY"
+    space = "CMYK" if colours in INKS else "GRAY"
     try:
         simplejpeg.decode_jpeg(data, space, fastdct=True, fastupsample=True, min_height=1, min_width=1, strict=True)
     except ValueError as error:
@@ -127,8 +126,10 @@ def _insist_small(size: Size) -> None:
 
 
 def _insist_upright(data: bytes) -> None:
-    with _opened(data) as image:
-        turned = ImageOps.exif_transpose(image).size != image.size or image.getexif().get(0x0112, 1) != 1
+    # Pillow looks in odder places than are neutralised (a tag split over segments, say); what it would turn is refused.
+    with _opened(data) as image, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nothing but the orientation is asked of EXIF, so other oddities do not matter
+        turned = image.getexif().get(ORIENTATION) in range(2, 9)
     if turned:
         raise ImageError("orientation not neutralised: a tag this reader does not find turns the picture")
 
@@ -136,10 +137,13 @@ def _insist_upright(data: bytes) -> None:
 def _opened(data: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd metadata, which is not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP", "GIF"))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ImageError(f"too many pixels: over {MAX_PIXELS:,}") from error
+    except PIL.UnidentifiedImageError as error:  # its message holds an address in memory, another on every run
+        raise ImageError("damaged picture: its header is unreadable") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ImageError(f"damaged picture: {error}") from error
     _insist_small(Size(*image.size))
@@ -156,7 +160,10 @@ def _loaded(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+        deep = np.asarray(image).astype(np.uint32)
+        shades = (deep >> 8).clip(0, 255).astype(np.uint8)
+        shades[deep == image.info.get("transparency", -1)] = 255
+        return Image.fromarray(shades).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         clear = image.convert("RGBA")
         white = Image.new("RGBA", clear.size, "white")

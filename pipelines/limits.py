@@ -34,7 +34,7 @@ def insist_within(
         counter.update({count.name: count.count for count in tally.rejected})
     for split, counter in reasons.items():
         rejected, total = counter.total(), candidates[split]
-        if rejected > limits[split] * total:
+        if rejected and rejected / total > limits[split]:  # a product would be off by a rounding: 0.29 x 100 < 29
             raise RejectsError(_told(split, counter, total, limits[split], examples))
 
 

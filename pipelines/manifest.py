@@ -21,6 +21,7 @@ from schemas.pool import FileDigest, Fingerprint, PoolConfig, PoolManifest, Rece
 from schemas.record import SCHEMA
 
 ENERGON_VERSION = "7.4.1"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding foreign JSON may raise
 
 
 def decides(config: PoolConfig, jobs: Sequence[Job]) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def manifest_of(
             FileDigest(name, len(data), store.sha256(data)) for name, data in energon_files(config["pool"], receipts)
         ],
         features=features(),
-        arrow=_arrow(),
+        arrow=arrow_text(),
     )
     return msgspec.structs.replace(manifest, digest=digest_of(manifest))
 
@@ -113,7 +114,7 @@ def read_manifest(pool: str) -> PoolManifest:
     data = store.read(store.join(pool, MANIFEST))
     try:
         manifest = msgspec.json.decode(data, type=PoolManifest)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise ShardError(f"{MANIFEST}: not a pool manifest: {error}") from error
     if digest_of(manifest) != manifest.digest or store.canonical(manifest) != data:
         raise ShardError(f"{MANIFEST}: its digest is not that of its content: it was changed after it was published")
@@ -123,9 +124,12 @@ def read_manifest(pool: str) -> PoolManifest:
 def read_receipt(pool: str, listed: FileDigest) -> Receipt:
     """A receipt that the manifest lists; ShardError where it is missing or its bytes are others."""
     data = store.read(store.join(pool, listed.name))
-    if store.sha256(data) != listed.sha256:
-        raise ShardError(f"{listed.name}: not the receipt that {MANIFEST} lists: its sha256 differs")
-    return msgspec.json.decode(data, type=Receipt)
+    if (len(data), store.sha256(data)) != (listed.bytes, listed.sha256):
+        raise ShardError(f"{listed.name}: not the receipt that {MANIFEST} lists: its sha256 or size differs")
+    try:
+        return msgspec.json.decode(data, type=Receipt)
+    except UNREADABLE as error:
+        raise ShardError(f"{listed.name}: not a receipt: {error}") from error
 
 
 def energon_files(pool: str, receipts: Sequence[Receipt]) -> list[tuple[str, bytes]]:
@@ -145,18 +149,19 @@ def _receipt_digest(pool: str, receipt: Receipt) -> FileDigest:
     return FileDigest(names(pool, receipt.shard).receipt, len(data), store.sha256(data))
 
 
-def _arrow() -> str:
+def arrow_text() -> str:
+    """The Arrow schema of a sample's ``.json`` member as base64 of its IPC message."""
     return base64.b64encode(bytes(arrow_schema().serialize())).decode()
 
 
 def arrow_schema() -> pa.Schema:
-    """The Arrow schema of a sample's ``.json`` member."""
+    """The Arrow schema of a sample's ``.json`` member, its fields sorted by name as pool.json sorts its features."""
     return pa.schema(list(_arrow_type(features()["json"])))
 
 
 def _arrow_type(feature: Any) -> pa.DataType:
     if "_type" not in feature:
-        return pa.struct([(name, _arrow_type(kind)) for name, kind in feature.items()])
+        return pa.struct([(name, _arrow_type(kind)) for name, kind in sorted(feature.items())])
     if feature["_type"] == "List":
         return pa.list_(_arrow_type(feature["feature"]))
     return pa.type_for_alias(feature["dtype"])

@@ -17,6 +17,7 @@ from converters import find
 from pipelines import store
 from pipelines.images import Stored, stored
 from pipelines.layout import INDEX, names, stem_of
+from pipelines.manifest import UNREADABLE
 from pipelines.pictures import Located, read_picture
 from pipelines.plan import Planned
 from pipelines.stage import Staged, staged
@@ -96,20 +97,25 @@ def pack(task: ShardTask) -> Packed:
 
 def finished(out: str, pool: str, index: int, plan: str) -> Receipt | None:
     """The receipt of a shard that is already there, whole and of this plan; None where it has to be built."""
-    url = store.join(out, names(pool, index).receipt)
-    if not store.exists(url):
-        return None
-    try:
-        receipt = msgspec.json.decode(store.read(url), type=Receipt)
-    except (msgspec.DecodeError, ShardError):
-        return None
-    if receipt.plan != plan:
+    written = names(pool, index)
+    receipt = of_plan(out, written.receipt, plan)
+    if receipt is None or (receipt.shard, [file.name for file in receipt.files]) != (index, list(written[:4])):
         return None
     try:
         whole = all(store.digest(store.join(out, file.name), file.name) == file for file in receipt.files)
     except OSError:
         return None
     return receipt if whole else None
+
+
+def of_plan(out: str, name: str, plan: str) -> Receipt | None:
+    """The receipt of that name, if it is there, can be read, and is of this plan."""
+    url = store.join(out, name)
+    try:
+        receipt = msgspec.json.decode(store.read(url), type=Receipt) if store.exists(url) else None
+    except (*UNREADABLE, ShardError):
+        return None
+    return receipt if receipt and receipt.plan == plan else None
 
 
 def _write(task: ShardTask, aside: Path) -> _Shard:
@@ -143,7 +149,7 @@ def _fits(shard: _Shard, row: Staged, picture: Stored | None) -> bool:
     except RecordError as error:
         _enter(shard, row, error.reason, str(error), rule=False)
         return False
-    shard.ledger.written(row.part, (*row.notes, *note))
+    shard.ledger.written(row.part, (*row.notes, *note, *(picture.notes if picture else ())))
     return True
 
 

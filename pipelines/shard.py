@@ -13,12 +13,12 @@ from pipelines.layout import BUILD, MANIFEST, is_pool_file, names
 from pipelines.limits import bounds, candidates_of, insist_within
 from pipelines.log import Tell, build_log
 from pipelines.manifest import build_versions, decides, manifest_of, publish_manifest, read_manifest
-from pipelines.pack import Packed, ShardTask, pack
+from pipelines.pack import Packed, ShardTask, of_plan, pack
 from pipelines.pictures import Located, locate, read_picture
 from pipelines.plan import Planned, plan, plan_digest
 from pipelines.progress import progress
 from pipelines.stage import Staging, stage
-from pipelines.workspace import clean, workspace
+from pipelines.workspace import workspace
 from schemas.box import Size, codec
 from schemas.errors import ConfigError, ImageError
 from schemas.ledger import Ledger, Tally
@@ -77,7 +77,7 @@ def _built(build: _Build, scratch: Path, workers: int, tell: Tell) -> Built:
     tell("planned", plan=digest, shards=len(shards), samples=len(staging.weights))
     if manifest := _already(build.out, digest):
         return Built(manifest, build.out, manifest.shards)
-    _remove_surplus(build, len(shards))
+    _remove_surplus(build, len(shards), digest)
     tasks = _tasks(build, shards, digest, scratch)
     packed = _packed(build, tasks, len(shards), staged, workers, tell)
     receipts = [one.receipt for one in packed]
@@ -126,8 +126,6 @@ def _insist_reachable(config: PoolConfig, out: str, workers: int) -> None:
 def _insist_ours(pool: str, out: str) -> None:
     if store.exists(out):
         raise ConfigError(f"{out} is a file: wanted a folder for the pool")
-    if store.is_local(out):
-        clean(store.local(out) / BUILD)
     foreign = sorted(name for name in store.files(out) if not _ours(pool, name))
     if foreign:
         raise ConfigError(f"{out} holds what is no part of pool {pool!r}: {foreign[0]}; choose another --out")
@@ -170,11 +168,15 @@ def _already(out: str, plan: str) -> PoolManifest | None:
     return manifest
 
 
-def _remove_surplus(build: _Build, shards: int) -> None:
-    # An unfinished build of another plan may have left shards that this plan does not have; no reader has seen them.
+def _remove_surplus(build: _Build, shards: int, plan: str) -> None:
+    # An unfinished build of another plan may have left shards that this plan does not have, and receipts that would
+    # not fit the shards that are about to take their places; no reader has seen them. Receipts go first.
     expected = {name for index in range(shards) for name in names(build.config.pool, index)}
-    for name in sorted(store.files(build.out)):
-        if name not in expected and is_pool_file(build.config.pool, name):
+    present = store.files(build.out) - {MANIFEST}
+    for name in sorted(present, key=lambda name: (not name.startswith("receipts/"), name)):
+        if not is_pool_file(build.config.pool, name) or name.startswith(".nv-meta/"):
+            continue
+        if name not in expected or (name.startswith("receipts/") and not of_plan(build.out, name, plan)):
             store.remove(store.join(build.out, name))
 
 

@@ -8,6 +8,7 @@ from typing import IO, Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.convert import Converted
 from pipelines.shard import Built
@@ -42,7 +43,7 @@ def source(row: Mapping[str, Any], as_json: bool) -> None:
         _json(row)
         return
     console = _console()
-    console.print(f"[bold]{row['name']}[/bold]  {row['title']}", highlight=False)
+    console.print(Text.assemble((row["name"], "bold"), "  ", row["title"]), highlight=False)
     for name in ("collection", "licence", "citation", "homepage", "notes"):
         console.print(f"  {name + ':':<12}{row[name]}", highlight=False)
     for name in ("splits", "tasks", "options"):
@@ -77,7 +78,7 @@ def converted(told: Converted, file: IO[str], as_json: bool) -> None:
     if as_json:
         _json(msgspec.to_builtins(told), file)
         return
-    console = Console(file=file, width=None if file.isatty() else 160)
+    console = _console(file)
     partial = "" if told.complete else " (broken off at the limit)"
     console.print(_ledger(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
     if told.loss:
@@ -147,9 +148,10 @@ def _table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-def _console() -> Console:
-    # Off a terminal rich would fold everything to 80 columns.
-    return Console(width=None if sys.stdout.isatty() else 160)
+def _console(file: IO[str] | None = None) -> Console:
+    # Off a terminal rich would fold everything to 80 columns. Paths and reasons are text, whatever brackets they hold.
+    out = file or sys.stdout
+    return Console(file=out, width=None if out.isatty() else 160, markup=False, emoji=False)
 
 
 def _json(value: Any, file: IO[str] | None = None) -> None:

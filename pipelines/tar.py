@@ -59,8 +59,7 @@ class TarWriter:
 
     def close(self) -> FileDigest:
         """Write the end of the tar and sync it; the digest of the whole file."""
-        end = self.offsets[-1] + 2 * BLOCK
-        size = -(-end // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+        size = _whole(self.offsets[-1])
         self._write(bytes(size - self.offsets[-1]))
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -85,21 +84,28 @@ def read_index(data: bytes, name: str) -> tuple[int, ...]:
 
 
 def members(file: IO[bytes], name: str) -> Iterator[Member]:
-    """Every member of a tar in order, nothing tolerated: ShardError for links, odd names, odd headers, early ends."""
+    """Every member of a tar in order, nothing tolerated: ShardError for whatever ``TarWriter`` does not write so."""
     offset = 0
     while (header := file.read(BLOCK)) != bytes(BLOCK):
         info = _parsed(header, name, offset)
         found = _MEMBER.fullmatch(info.name)
         if header[_TYPE] != tarfile.REGTYPE or not found:
             raise ShardError(f"{name}: odd member {info.name!r} at {offset}: wanted plain files <stem>.<extension>")
+        if info.size < 0 or header != _header(info.name, info.size):
+            raise ShardError(f"{name}: odd header of {info.name} at {offset}: wanted name and size, no owner or time")
         data = file.read(padded(info.size))
         if len(data) != padded(info.size) or any(data[info.size :]):
             raise ShardError(f"{name}: member {info.name} at {offset} is cut short or padded with something")
         yield Member(found[1], found[2], offset, data[: info.size])
         offset += BLOCK + len(data)
-    rest = file.read()
-    if any(rest) or len(rest) < BLOCK:
-        raise ShardError(f"{name}: no end of tar at {offset}, wanted two zero blocks and zeros to the end")
+    rest = file.read(tarfile.RECORDSIZE)
+    if any(rest) or offset + BLOCK + len(rest) != _whole(offset):
+        raise ShardError(f"{name}: no end of tar at {offset}, wanted two zero blocks and zeros to {_whole(offset)}")
+
+
+def _whole(end: int) -> int:
+    # The size of a tar whose last member ends there: two zero blocks, then zeros up to a whole record.
+    return -(-(end + 2 * BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
 def _header(name: str, size: int) -> bytes:

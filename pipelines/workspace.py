@@ -6,14 +6,21 @@ later build can tell what is left over from what is in use, and two builds of on
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from pipelines import store
 from pipelines.layout import BUILD
+
+_FRESH = "new-"  # of a scratch folder that has no lock yet
+_OURS = re.compile(r"[0-9]+-\w+")
+_STALE_SECONDS = 3600.0
 
 
 @contextmanager
@@ -24,11 +31,8 @@ def workspace(out: str) -> Iterator[Path]:
             yield Path(elsewhere)
         return
     builds = store.local(out) / BUILD
-    builds.mkdir(parents=True, exist_ok=True)
-    clean(builds)
-    folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=builds))
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder, lock = _begun(builds)
+    with lock:
         try:
             yield folder
         finally:
@@ -37,15 +41,40 @@ def workspace(out: str) -> Iterator[Path]:
 
 
 def clean(builds: Path) -> None:
-    """Remove the scratch folders of builds that are no longer running."""
-    for folder in builds.iterdir() if builds.is_dir() else ():
-        if not _in_use(folder):
+    """Remove the scratch folders of builds that are no longer running, and nothing else that may lie there."""
+    for folder in builds.iterdir():
+        if _is_left_over(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begun(builds: Path) -> tuple[Path, IO[str]]:
+    while True:
+        with suppress(FileNotFoundError):  # a build that ended has just removed the folder of all scratch folders
+            with suppress(FileExistsError):  # exist_ok looks again, and raises where the folder is gone by then
+                builds.mkdir(parents=True)
+            clean(builds)
+            return _locked(Path(tempfile.mkdtemp(prefix=_FRESH, dir=builds)))
+
+
+def _locked(fresh: Path) -> tuple[Path, IO[str]]:
+    # The lock is held before the folder has a name by which another build would ask for it.
+    lock = (fresh / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = fresh.with_name(f"{os.getpid()}-{fresh.name.removeprefix(_FRESH)}")
+    return fresh.rename(folder), lock
+
+
+def _is_left_over(folder: Path) -> bool:
+    if folder.name.startswith(_FRESH):
+        with suppress(FileNotFoundError):
+            return time.time() - folder.stat().st_mtime > _STALE_SECONDS
+        return False
+    return _OURS.fullmatch(folder.name) is not None and not _in_use(folder)
 
 
 def _in_use(folder: Path) -> bool:
     try:
-        with (folder / "lock").open() as lock:
+        with (folder / "lock").open("r+") as lock:  # NFS gives an exclusive lock on a file open for writing only
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

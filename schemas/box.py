@@ -126,8 +126,11 @@ def codec(name: str) -> Codec:
 
 def encode(box: Box, by: Codec) -> Bins:
     """The box in bins (x1, y1, x2, y2), each 0..100, x1 < x2 and y1 < y2: a side of no bins is widened to one."""
-    x1, x2 = _side(box.x1, box.x2, by)
-    y1, y2 = _side(box.y1, box.y2, by)
+    x1, y1, x2, y2 = by.bin(box.x1), by.bin(box.y1), by.bin(box.x2), by.bin(box.y2)
+    if x1 == x2:
+        x1, x2 = _widened(box.x1, box.x2, x1)
+    if y1 == y2:
+        y1, y2 = _widened(box.y1, box.y2, y1)
     return x1, y1, x2, y2
 
 
@@ -155,10 +158,7 @@ def iou(a: Box, b: Box) -> float:
     return shared / (a.area + b.area - shared)
 
 
-def _side(low: float, high: float, by: Codec) -> tuple[int, int]:
-    first, last = by.bin(low), by.bin(high)
-    if first < last:
-        return first, last
+def _widened(low: float, high: float, bin: int) -> tuple[int, int]:
     # Widen towards where the side really lies, so that the bin still covers as much of it as one bin can.
-    towards_zero = (low + high) / 2 * BINS < first
-    return (first - 1, first) if first == BINS or (towards_zero and first > 0) else (first, first + 1)
+    towards_zero = (low + high) / 2 * BINS < bin
+    return (bin - 1, bin) if bin == BINS or (towards_zero and bin > 0) else (bin, bin + 1)

@@ -68,9 +68,11 @@ def parse(text: str) -> list[Span]:
     """The spans that ``render`` was given; TextError where markup stands that is no well-formed box or phrase."""
     spans: list[Span] = []
     end = 0
-    for group in _GROUP.finditer(text):
+    for group in _GROUP.finditer(text) if "{<" in text else ():
         if group.start() > end:
             spans.append(_plain(text[end : group.start()], after_box=end > 0))
+        elif end > 0 and group["phrase"] is not None:
+            raise TextError(f"malformed markup: a phrase right after a box in {text[:80]!r}")
         boxes = _bins(group["boxes"])
         spans.append(Boxes(boxes) if group["phrase"] is None else Phrase(_plain(group["phrase"]), boxes))
         end = group.end()

@@ -126,7 +126,10 @@ class Ledger:
         return tallies
 
     def _line(self, part: Part) -> _Line:
-        return self._lines.setdefault(part, _Line())
+        line = self._lines.get(part)
+        if line is None:
+            line = self._lines[part] = _Line()
+        return line
 
 
 def _tally(part: Part, line: _Line) -> Tally:

@@ -1,6 +1,7 @@
 """A pool's config (what a person writes), its receipts and its manifest (what a build leaves)."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,8 @@ def _size_in_bytes(value: Any) -> Any:
         return value
     if found[2].upper() not in _UNITS:
         raise ValueError(unknown("unit", found[2], ("KiB", "MiB", "GiB", "kB", "MB", "GB")))
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    size = float(found[1]) * _UNITS[found[2].upper()]
+    return int(size) if size < 2**63 else value
 
 
 def _known_codec(name: str) -> str:
@@ -111,7 +113,8 @@ def _first_problem(error: ValidationError) -> str:
     place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "list[str]"))
     if problem["type"] == "extra_forbidden":
         return unknown("key", place, _known_keys(problem["loc"][:-1]))
-    found = "" if problem["type"] == "missing" else f", found {problem['input']!r:.80}"
+    # reprlib: YAML aliases can name more values than memory could hold written out.
+    found = "" if problem["type"] == "missing" else f", found {reprlib.repr(problem['input']):.80}"
     return f"{place or 'the whole'}: {problem['msg']}{found}"
 
 

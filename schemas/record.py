@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.box import Box, Codec, Size, encode
+from schemas.box import Bins, Box, Codec, Size, encode
 from schemas.dialect import Span, box_text, parse, render
 from schemas.errors import BoxError, RecordError, TextError
 from schemas.prompt import Wording, choose, fill
@@ -161,9 +161,13 @@ def _slot(slot: Pair, boxes: Sequence[Box], wording: Wording) -> str:
 
 
 def _recoded(turn: Message, left: Iterator[Box], by: Codec) -> str:
-    task = IDENTIFIER.match(turn.content) if turn.role == "user" else None
-    head = task.group() if task else ""
+    head = _identified(turn)
     return head + render(_respan(span, left, by) for span in parse(turn.content[len(head) :]))
+
+
+def _identified(turn: Message) -> str:
+    task = IDENTIFIER.match(turn.content) if turn.role == "user" else None
+    return task.group() if task else ""
 
 
 def _respan(span: Span, left: Iterator[Box], by: Codec) -> Span:
@@ -183,8 +187,17 @@ def lint(record: Record, by: Codec) -> None:
     if not roles or len(roles) % 2 or roles != _roles(len(roles)):
         raise RecordError(f"bad turns: {roles} in {record.key}, wanted user and assistant in turn")
     _lint_text(record)
-    if recoded(record, by).messages != record.messages:
+    tokens = [bins for turn in record.messages for bins in _tokens(turn)]
+    if len(tokens) != len(record.boxes):
+        what = "tokens without boxes" if len(tokens) > len(record.boxes) else "boxes without tokens"
+        raise BoxError(f"{what}: {len(tokens)} tokens, {len(record.boxes)} boxes in {record.key}")
+    if tokens != [encode(box, by) for box in record.boxes]:
         raise BoxError(f"tokens differ from boxes: {[turn.content for turn in record.messages]} in {record.key}")
+
+
+def _tokens(turn: Message) -> Iterator[Bins]:
+    spans = parse(turn.content[len(_identified(turn)) :])
+    return (bins for span in spans if not isinstance(span, str) for bins in span.boxes)
 
 
 def _lint_text(record: Record) -> None:

@@ -1,5 +1,6 @@
 """``boxcar demo``: the world, written as the published datasets, then the real commands on it, one after another."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,13 +15,13 @@ from schemas.errors import BoxcarError, ConfigError
 MARK = "boxcar-demo.txt"
 POOL = """\
 pool: demo
-collections: {{coco: {raw}/coco}}
+collections: {{coco: {coco}}}
 sources:
-  - {{name: refcoco, root: {raw}/refer, splits: [train, val]}}
-  - {{name: refcocoplus, root: {raw}/refer, splits: [train]}}
-  - {{name: refcocog, root: {raw}/refer, splits: [train]}}
-  - {{name: coco_caption, root: {raw}/coco, splits: [train, val]}}
-  - {{name: coco_instances, root: {raw}/coco, splits: [train, val]}}
+  - {{name: refcoco, root: {refer}, splits: [train, val]}}
+  - {{name: refcocoplus, root: {refer}, splits: [train]}}
+  - {{name: refcocog, root: {refer}, splits: [train]}}
+  - {{name: coco_caption, root: {coco}, splits: [train, val]}}
+  - {{name: coco_instances, root: {coco}, splits: [train, val]}}
 shard: {{max_bytes: 1MiB}}
 """
 
@@ -33,7 +34,7 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
     _say(f"Drawing {images} pictures of coloured shapes and writing them as the published datasets: {raw}")
     write_world(world(images, seed), raw)
     config = out / "pool.yaml"
-    config.write_text(POOL.format(raw=raw.absolute()), encoding="utf-8")
+    config.write_text(POOL.format(coco=_quoted(raw / "coco"), refer=_quoted(raw / "refer")), encoding="utf-8")
     records = out / "refcoco_val.jsonl"
     _boxcar("sources", "refcoco", "--root", str(raw / "refer"))
     _boxcar("convert", "refcoco", "--root", str(raw / "refer"), "--split", "val", "--out", str(records))
@@ -57,6 +58,10 @@ def _prepare(out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     (out / MARK).write_text("Made by boxcar demo, which replaces this folder when it runs again.\n", encoding="utf-8")
+
+
+def _quoted(path: Path) -> str:
+    return json.dumps(str(path.absolute()))  # YAML takes any JSON string, so a path may hold commas or brackets
 
 
 def _boxcar(*arguments: str) -> None:

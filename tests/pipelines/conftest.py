@@ -1,0 +1,106 @@
+"""Pools of the demo world: their configs, a finished one that all tests may read, and what a folder holds in bytes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipelines.shard import shard
+from schemas.pool import pool_config
+
+Config = dict[str, Any]
+Tree = dict[str, bytes]
+
+
+def _config(files: Path) -> Config:
+    return {
+        "pool": "demo",
+        "collections": {"coco": f"{files}/coco"},
+        "sources": [
+            {"name": "refcoco", "root": f"{files}/refer", "splits": ["train", "val"]},
+            {"name": "refcocog", "root": f"{files}/refer", "splits": ["train"]},
+            {"name": "coco_caption", "root": f"{files}/coco", "splits": ["train", "val"]},
+            {"name": "coco_instances", "root": f"{files}/coco", "splits": ["train", "val"]},
+        ],
+        "shard": {"max_bytes": "400KiB"},
+    }
+
+
+@pytest.fixture
+def demo_config(demo_files: Path) -> Config:
+    """A pool of four sources of the demo world in several shards, as parsed YAML: change it as you like."""
+    return _config(demo_files)
+
+
+@pytest.fixture(scope="session")
+def demo_pool(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pool of ``demo_config``, built by one worker. Read only."""
+    out = tmp_path_factory.mktemp("pools") / "demo"
+    shard(pool_config(_config(demo_files), "test"), str(out))
+    return out
+
+
+@pytest.fixture
+def pool_copy(demo_pool: Path, tmp_path: Path) -> Path:
+    """A copy of ``demo_pool`` to be damaged."""
+    return Path(shutil.copytree(demo_pool, tmp_path / "pool"))
+
+
+@pytest.fixture(scope="session")
+def tree() -> Callable[[Path], Tree]:
+    """A function: every file below a folder by its relative path."""
+
+    def read(folder: Path) -> Tree:
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def seal_manifest() -> Callable[[Path, Config], None]:
+    """A function that publishes a changed manifest with the digest that it then has."""
+
+    def seal(pool: Path, manifest: Config) -> None:
+        manifest["digest"] = ""
+        manifest["digest"] = sha256(_text(manifest)).hexdigest()
+        (pool / "pool.json").write_bytes(_text(manifest))
+
+    return seal
+
+
+@pytest.fixture(scope="session")
+def seal(seal_manifest: Callable[[Path, Config], None]) -> Callable[[Path], None]:
+    """A function that mends every digest and size in a pool, from the files up, as a forger would."""
+
+    def mend(pool: Path) -> None:
+        manifest = json.loads((pool / "pool.json").read_bytes())
+        manifest["bytes"] = 0
+        for listed in manifest["receipts"]:
+            path = pool / listed["name"]
+            manifest["bytes"] += _mend_receipt(pool, path)
+            listed |= {"bytes": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+        seal_manifest(pool, manifest)
+
+    return mend
+
+
+def _mend_receipt(pool: Path, path: Path) -> int:
+    try:
+        receipt = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):  # forged beyond JSON
+        return 0
+    for file in receipt.get("files", ()):
+        data = (pool / file["name"]).read_bytes() if (pool / file["name"]).is_file() else b""
+        file |= {"bytes": len(data), "sha256": sha256(data).hexdigest()}
+    path.write_bytes(_text(receipt))
+    return sum(file["bytes"] for file in receipt.get("files", ()))
+
+
+def _text(value: Config) -> bytes:
+    # As receipts and manifests are published: keys as they stand, one blank of indent, a line feed at the end.
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
