@@ -1,7 +1,7 @@
 """Rows to records: what every candidate of a source and split became, and ``boxcar convert`` on top of it."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, NamedTuple
 
@@ -11,6 +11,7 @@ from converters import find
 from converters._files import Found, resolve
 from converters._table import Malformed, Reading, Row, Source, Variant
 from pipelines.loss import Loss
+from pipelines.progress import Progress, progress
 from schemas.box import Size, widened
 from schemas.errors import ConfigError, Filtered, RecordError, unknown
 from schemas.ledger import Ledger, Part, Tally
@@ -18,6 +19,7 @@ from schemas.prompt import Wording
 from schemas.record import ImageRef, Record, lint
 
 SizeOf = Callable[[str], Size | None]
+STEP = 1000
 MALFORMED = "malformed row"
 
 
@@ -138,6 +140,17 @@ def count(ledger: Ledger, outcome: Outcome) -> None:
         ledger.rejected(outcome.part, outcome.reason)
 
 
+def followed(found: Iterable[Outcome], shown: Progress, name: str) -> Iterator[Outcome]:
+    """The outcomes as they come, progress shown of them and of how many are rejects."""
+    number = rejected = 0
+    for number, outcome in enumerate(found, 1):
+        rejected += outcome.record is None and not outcome.rule
+        if number % STEP == 0:
+            shown.step(STEP, f"{name}, {rejected:,} rejected")
+        yield outcome
+    shown.step(number % STEP, f"{name}, {rejected:,} rejected")
+
+
 class Line(msgspec.Struct, frozen=True):
     """One line of ``boxcar convert``'s output."""
 
@@ -167,15 +180,16 @@ def convert(
     for variant in job.variants:
         ledger.open(Part(job.source.name, job.split, variant.task))
     written, complete = 0, True
-    for outcome in outcomes(job, wording, size_of):
-        if limit is not None and written >= limit:
-            complete = False
-            break
-        count(ledger, outcome)
-        if outcome.record is not None:
-            out.write(encoder.encode(Line(outcome.image, outcome.record)) + b"\n")
-            loss.add(outcome.record.boxes)
-            written += 1
+    with progress("candidates read", None) as shown:
+        for outcome in followed(outcomes(job, wording, size_of), shown, f"{job.source.name} {job.split}"):
+            if limit is not None and written >= limit:
+                complete = False
+                break
+            count(ledger, outcome)
+            if outcome.record is not None:
+                out.write(encoder.encode(Line(outcome.image, outcome.record)) + b"\n")
+                loss.add(outcome.record.boxes)
+                written += 1
     return _told(job, ledger, loss, wording, complete)
 
 

@@ -139,7 +139,7 @@ def energon_files(pool: str, receipts: Sequence[Receipt]) -> list[tuple[str, byt
     split = "".join(f"  - {tar}\n" for tar in counts)
     return [
         (".nv-meta/.info.json", json.dumps(info, indent=1).encode() + b"\n"),
-        (".nv-meta/dataset.yaml", b"__module__: megatron.energon\n__class__: CrudeWebdataset\nsubflavors: {}\n"),
+        (".nv-meta/dataset.yaml", b"__module__: megatron.energon\n__class__: CrudeWebdataset\n"),
         (".nv-meta/split.yaml", f"split_parts:\n  train:\n{split}  val: []\n  test: []\nexclude: []\n".encode()),
     ]
 

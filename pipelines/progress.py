@@ -42,8 +42,14 @@ class _Bar:
     def __init__(self, what: str, total: int | None) -> None:
         from rich import progress
         from rich.console import Console
+        from rich.text import Text
 
-        columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
+        class Done(progress.ProgressColumn):
+            def render(self, task: progress.Task) -> Text:
+                of = f" of {task.total:,.0f}" if task.total else ""
+                return Text(f"{task.completed:,.0f}{of}{f', {task.speed:,.1f}/s' if task.speed else ''}")
+
+        columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), Done())
         more = (progress.TextColumn("{task.fields[note]}"), progress.TimeRemainingColumn(compact=True))
         self._shown = progress.Progress(*columns, *more, console=Console(stderr=True), transient=True)
         self._task = self._shown.add_task(what, total=total, note="")

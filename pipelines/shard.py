@@ -139,10 +139,9 @@ def _staged(build: _Build, scratch: Path) -> Staging:
     staging = Staging(scratch / "buckets", build.config.seed)
     wording = Wording(build.config.seed, codec(build.config.codec))
     size = _sizes(build.pictures)
-    with progress("reading sources", len(build.jobs)) as shown:
+    with progress("candidates read", None) as shown:
         for one in build.jobs:
-            stage(staging, one, wording, build.pictures, build.config.missing_images, size)
-            shown.step(note=f"{one.source.name} {one.split}")
+            stage(staging, one, wording, build.pictures, build.config.missing_images, size, shown)
     return staging
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipelines.convert import Job, Outcome, SizeOf, count, outcomes
+from pipelines.convert import Job, Outcome, SizeOf, count, followed, outcomes
+from pipelines.progress import Progress
 from schemas.errors import ImageError
 from schemas.ledger import Ledger, Part
 from schemas.prompt import Wording
@@ -95,21 +96,27 @@ class Staging:
 
 
 def stage(
-    staging: Staging, job: Job, wording: Wording, pictures: Mapping[str, object], missing: str, size: SizeOf
+    staging: Staging,
+    job: Job,
+    wording: Wording,
+    pictures: Mapping[str, object],
+    missing: str,
+    size: SizeOf,
+    shown: Progress,
 ) -> None:
     """Put every candidate of a job aside; a record whose picture is not among ``pictures`` is rejected or filtered."""
     for variant in job.variants:
         staging.ledger.open(Part(job.source.name, job.split, variant.task))
-    for outcome in outcomes(job, wording, size):
-        absent = outcome.record is not None and job.source.collection and outcome.image.id not in pictures
-        staging.add(_absent(outcome, missing == "filter") if absent else outcome)
+    seen = (_if_present(outcome, job, pictures, missing) for outcome in outcomes(job, wording, size))
+    for outcome in followed(seen, shown, f"{job.source.name} {job.split}"):
+        staging.add(outcome)
 
 
-def staged(folder: Path, low: int, high: int) -> list[Staged]:
-    """All candidates whose hash lies in [low, high), sorted by (hash, picture, key)."""
-    buckets = range(low * BUCKETS // HASHES, (high - 1) * BUCKETS // HASHES + 1)
-    found = [row for bucket in buckets for row in _rows(_bucket(folder, bucket)) if low <= row.order < high]
-    return sorted(found, key=lambda row: (row.order, row.group, row.key))
+def staged(folder: Path, low: int, high: int) -> Iterator[Staged]:
+    """All candidates whose hash lies in [low, high), sorted by (hash, picture, key), a bucket at a time in memory."""
+    for bucket in range(low * BUCKETS // HASHES, (high - 1) * BUCKETS // HASHES + 1):
+        found = [row for row in _rows(_bucket(folder, bucket)) if low <= row.order < high]
+        yield from sorted(found, key=lambda row: (row.order, row.group, row.key))
 
 
 def order_of(seed: int, group: str) -> int:
@@ -117,9 +124,11 @@ def order_of(seed: int, group: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=8).digest(), "big")
 
 
-def _absent(outcome: Outcome, filtered: bool) -> Outcome:
+def _if_present(outcome: Outcome, job: Job, pictures: Mapping[str, object], missing: str) -> Outcome:
+    if outcome.record is None or not job.source.collection or outcome.image.id in pictures:
+        return outcome
     error = ImageError(f"{MISSING}: {outcome.image.id} is in none of the collection's folders")
-    return outcome._replace(record=None, reason=error.reason, detail=str(error), rule=filtered, notes=())
+    return outcome._replace(record=None, reason=error.reason, detail=str(error), rule=missing == "filter", notes=())
 
 
 def _staged(outcome: Outcome, seed: int) -> Staged:

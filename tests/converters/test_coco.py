@@ -61,6 +61,7 @@ LAVIS_TRAIN: list[Any] = [
     {"caption": "No such name", "image": "train2014/dog.jpg", "image_id": "coco_dog"},
     {"caption": 5, "image": "train2014/COCO_train2014_000000000007.jpg", "image_id": "coco_7"},
     {"caption": "No folder", "image": "COCO_train2014_000000000008.jpg", "image_id": "coco_8"},
+    {"caption": "No year", "image": "000000000009.jpg", "image_id": "coco_9"},
 ]
 LAVIS_VAL: list[Any] = [
     {"image": "val2014/COCO_val2014_000000000021.jpg", "caption": [f"Sentence {n}" for n in range(6)]},
@@ -143,6 +144,7 @@ def test_laviss_train_file_holds_two_splits_and_loses_no_row(put: Put, run: Run)
         ("train/row2/caption", "", "malformed row"),
         ("train/row3/caption", "", "malformed row"),
         ("train/4/caption", "coco/8", "No folder"),
+        ("train/5/caption", "coco/9", "No year"),
     ]
     assert told(run("coco_caption", "restval")) == [
         ("restval/1/caption", "coco/11", "A restval dog"),

@@ -121,6 +121,13 @@ def test_only_the_splits_own_refs_are_read(publish: Publish, run: Run) -> None:
     ]
 
 
+def test_googles_test_split_is_not_testa_and_testb(publish: Publish, run: Run) -> None:
+    publish(*(ref(n, 11, 101, split, split=split) for n, split in enumerate(("testA", "test", "testB"))), by="google")
+    assert [answer(one) for one in run("refcoco", "test", tasks=["identify"])] == [
+        ("refcoco/test/1-10/identify", "test")
+    ]
+
+
 def test_duplicate_sentences_are_kept(publish: Publish, run: Run) -> None:
     publish(ref(0, 11, 101, "a dog", "a dog"))
     assert [answer(one) for one in run("refcoco", "val", tasks=["identify"])] == [

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines import stage as staging_module
 from pipelines.convert import Outcome, job, outcomes
+from pipelines.progress import Lines
 from pipelines.stage import MISSING, Staging, order_of, stage, staged
 from schemas.ledger import Part
 from schemas.prompt import Wording
@@ -55,7 +56,7 @@ def test_what_lies_in_the_buckets_does_not_depend_on_how_often_they_were_flushed
         often.add(outcome)
     seldom.flush()
     often.flush()
-    assert staged(seldom.folder, 0, ALL) == staged(often.folder, 0, ALL)
+    assert list(staged(seldom.folder, 0, ALL)) == list(staged(often.folder, 0, ALL))
 
 
 def test_only_records_weigh_and_a_picture_weighs_what_its_records_do(
@@ -96,7 +97,7 @@ def test_candidates_without_a_picture_are_spread_by_their_keys(tmp_path: Path) -
     for number in range(10):
         staging.add(rejected("", f"refcoco/val/row{number}/refer"))
     staging.flush()
-    rows = staged(tmp_path, 0, ALL)
+    rows = list(staged(tmp_path, 0, ALL))
     assert len({row.order for row in rows}) == 10
     assert all(row.image is None and row.group == row.key for row in rows)
 
@@ -106,9 +107,17 @@ def test_a_record_whose_picture_is_absent_is_rejected_or_filtered_as_the_pool_sa
     tmp_path: Path, demo_files: Path, policy: str, rule: bool
 ) -> None:
     staging = Staging(tmp_path, seed=0)
-    stage(staging, job("refcoco", str(demo_files / "refer"), "val"), Wording(), {}, policy, lambda image: None)
+    stage(
+        staging,
+        job("refcoco", str(demo_files / "refer"), "val"),
+        Wording(),
+        {},
+        policy,
+        lambda image: None,
+        Lines("read", None),
+    )
     staging.flush()
-    rows = staged(tmp_path, 0, ALL)
+    rows = list(staged(tmp_path, 0, ALL))
     assert rows and all((row.record, row.reason, row.rule) == (b"", MISSING, rule) for row in rows)
     assert staging.weights == {}
     counted = [tally.filtered if rule else tally.rejected for tally in staging.ledger.tallies()]
@@ -127,7 +136,15 @@ def test_a_row_that_was_rejected_for_itself_stays_so_where_its_picture_is_absent
     file = {"images": [{"id": 9}], "annotations": entries}
     (tmp_path / "captions_val2014.json").write_text(json.dumps(file))
     staging = Staging(tmp_path / "buckets", seed=0)
-    stage(staging, job("coco_caption", str(tmp_path), "val"), Wording(), {}, "filter", lambda image: None)
+    stage(
+        staging,
+        job("coco_caption", str(tmp_path), "val"),
+        Wording(),
+        {},
+        "filter",
+        lambda image: None,
+        Lines("read", None),
+    )
     staging.flush()
     rows = {row.key: (row.reason, row.rule) for row in staged(staging.folder, 0, ALL)}
     assert rows == {
