@@ -38,7 +38,8 @@ class Picture(msgspec.Struct, frozen=True):
     @property
     def size(self) -> Size | None:
         """The annotated size; None unless both sides are stated."""
-        return Size(self.width, self.height) if self.width and self.height else None
+        size = Size(self.width or 0, self.height or 0)
+        return size if min(size) > 0 else None
 
 
 class Category(msgspec.Struct, frozen=True):

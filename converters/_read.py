@@ -145,7 +145,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def unpickle(path: str) -> Any:
-    """The plain data of a pickle (lists, dicts, tuples, sets, strings, numbers); SourceError for anything else.
+    """The plain data of a pickle (lists, dicts, tuples, strings, numbers); SourceError for anything else.
 
     Python 2 byte strings are read as UTF-8; bytes that are not become lone surrogates, which text rules then refuse.
     """

@@ -47,7 +47,7 @@ class SourceEntry(_Config):
     root: str
     splits: list[str] = Field(min_length=1)
     form: Annotated[str, BeforeValidator(lambda form: str(form) if isinstance(form, int) else form)] = "auto"
-    tasks: list[str] | None = None
+    tasks: Annotated[list[str], Field(min_length=1)] | None = None
     options: dict[str, str] = {}
     max_reject: float = Field(0.01, ge=0, le=1)
 

@@ -76,7 +76,7 @@ def test_a_terminal_is_shown_a_bar_that_leaves_nothing_behind(
         shown.step(3, note="[2 rejected]")
     told = terminal.getvalue()
     assert "packing shards" in told
-    assert "3/7" in told
+    assert "3 of 7" in told
     assert capsys.readouterr().out == ""
 
 
