@@ -4,6 +4,7 @@
 """
 
 import json
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ _DTYPES = {inspect.StrType: "string", inspect.IntType: "int64", inspect.FloatTyp
 
 def json_schema() -> str:
     """The JSON Schema of a sample's ``.json`` member, as text."""
-    return json.dumps(msgspec.json.schema(Sample), indent=1) + "\n"
+    schema = msgspec.json.schema(Sample)
+    for struct in schema["$defs"].values():
+        struct["description"] = cleandoc(struct["description"])  # Python 3.13 unindents docstrings, 3.11 does not
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def features() -> dict[str, Any]:
