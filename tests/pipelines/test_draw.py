@@ -5,12 +5,15 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines.draw import COLOURS, LINE, PANEL, drawn, samples, sheet, tokens
+from pipelines.tar import TarWriter
 from schemas.box import Box
 from schemas.errors import ShardError
 from schemas.record import Draw, Message, Record, Sample, Task
@@ -119,6 +122,18 @@ def test_every_sample_of_a_pool_comes_with_its_own_picture_in_the_order_of_its_t
         assert one.image
         assert picture
         assert hashlib.sha256(picture).hexdigest() == one.image.sha256
+
+
+def test_a_sample_without_a_picture_is_not_given_its_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = msgspec.json.encode(sample(record("no boxes")))
+    writer = TarWriter(tmp_path / "chats-000000.tar")
+    for stem, files in (("a", [("jpg", b"a picture")]), ("b", []), ("c", [("jpg", b"another")])):
+        writer.add(stem, [*files, ("json", text)])
+    writer.close()
+    monkeypatch.setattr("pipelines.draw.read_manifest", lambda pool: SimpleNamespace(pool="chats", shards=1))
+    assert [picture for _, picture in samples(str(tmp_path))] == [b"a picture", None, b"another"]
 
 
 def test_a_sample_of_a_pool_can_be_drawn(demo_pool: Path) -> None:

@@ -65,6 +65,7 @@ def test_the_figures_of_a_few_boxes_worked_out_by_hand() -> None:
         (0.1, "7-15 %"),
         (0.2, "15-30 %"),
         (0.5, "30-60 %"),
+        (0.6, ">= 60 %"),
         (0.9, ">= 60 %"),
     ],
 )

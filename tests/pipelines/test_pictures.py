@@ -1,5 +1,6 @@
 """Finding COCO pictures by integer id, over four folders, in folders and zips, local and remote."""
 
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -175,6 +176,10 @@ def test_a_picture_that_grew_beyond_the_bound_since_is_refused(tmp_path: Path) -
     place = put(str(tmp_path), {"train2017/000000000001.jpg": b"one"})
     located = locate(COCO, [place])["coco/1"]
     with (tmp_path / "train2017" / "000000000001.jpg").open("r+b") as file:
-        file.truncate(256 * 2**20 + 1)
+        file.truncate(3 * 256 * 2**20)
+    tracemalloc.start()
     with pytest.raises(ImageError, match="picture file too large: over 268,435,456 bytes"):
         read_picture(located)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * 2**20, "all of it was read"
