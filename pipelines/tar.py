@@ -18,6 +18,7 @@ from schemas.errors import ShardError
 from schemas.pool import FileDigest
 
 BLOCK = 512
+MAX_MEMBER_BYTES = 2**30  # a forged size would otherwise be asked for in memory; pictures are at most a quarter of it
 STEM = re.compile(r"[A-Za-z0-9_-]+")
 _MEMBER = re.compile(r"([A-Za-z0-9_-]+)\.([a-z0-9]+)")
 _TYPE = slice(156, 157)
@@ -91,7 +92,7 @@ def members(file: IO[bytes], name: str) -> Iterator[Member]:
         found = _MEMBER.fullmatch(info.name)
         if header[_TYPE] != tarfile.REGTYPE or not found:
             raise ShardError(f"{name}: odd member {info.name!r} at {offset}: wanted plain files <stem>.<extension>")
-        if info.size < 0 or header != _header(info.name, info.size):
+        if not 0 <= info.size <= MAX_MEMBER_BYTES or header != _header(info.name, info.size):
             raise ShardError(f"{name}: odd header of {info.name} at {offset}: wanted name and size, no owner or time")
         data = file.read(padded(info.size))
         if len(data) != padded(info.size) or any(data[info.size :]):

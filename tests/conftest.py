@@ -1,10 +1,17 @@
-"""Fixtures that many tests share: a small world, written once per run as the published files of every source."""
+"""What all tests share: a small world, written once per run as the published files of every source.
+
+Hypothesis keeps no examples on disk and no clock: a slow machine fails nothing.
+"""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipelines.demo.publish import world, write_world
+
+settings.register_profile("boxcar", deadline=None, database=None, print_blob=True)
+settings.load_profile("boxcar")
 
 
 @pytest.fixture(scope="session")
