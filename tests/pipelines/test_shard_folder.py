@@ -85,7 +85,8 @@ def test_a_pool_of_other_tasks_options_or_forms_is_another_plan(
     config["sources"] = [{"name": "refcoco", "root": str(root), "splits": ["val"]}]
     plan = build(config, tmp_path / "first").manifest.plan
     config["sources"][0][key] = value
-    assert build(config, tmp_path / "second").manifest.plan != plan
+    manifest = build(config, tmp_path / "second").manifest
+    assert manifest.plan != plan and manifest.config["sources"][0][key] == value
 
 
 def test_the_plan_does_not_change_with_what_decides_no_bytes(config: Config, demo_files: Path, tmp_path: Path) -> None:
@@ -250,3 +251,17 @@ def test_a_project_with_a_build_folder_of_its_own_is_refused_untouched(
     with pytest.raises(ConfigError, match=r"main\.swift"):
         build(config, tmp_path / "project")
     assert tree(tmp_path / "project") == before
+
+
+def test_the_manifest_holds_the_config_that_decides_bytes_and_no_more(config: Config, tmp_path: Path) -> None:
+    config |= {"seed": 3, "codec": "trunc-100", "missing_images": "filter", "image": {"max_side": 500}}
+    assert build(config, tmp_path / "pool").manifest.config == {
+        "pool": "little",
+        "collections": ["coco"],
+        "sources": [{"name": "coco_caption", "split": "val", "form": "2014", "tasks": ["caption"], "options": {}}],
+        "missing_images": "filter",
+        "image": {"max_side": 500, "min_short_side": 448, "stretch": None, "quality": 90},
+        "shard": {"max_bytes": 512 * 2**20, "max_samples": 4},
+        "codec": "trunc-100",
+        "seed": 3,
+    }

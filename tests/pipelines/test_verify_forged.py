@@ -201,18 +201,19 @@ def deep_json(listed: list[tuple[str, bytes]]) -> None:
     listed[1] = (listed[1][0], b'{"schema":' + b"[" * 100_000)
 
 
-TAR_CHANGES = [swap_pictures, cut_picture, drop_picture, drop_json, drop_sample, repeat_sample]
+TAR_CHANGES = [swap_pictures, cut_picture, drop_picture, drop_json, repeat_sample]
 TAR_CHANGES += [add_member, climbing_member, not_json, deep_json]
 
 
-@pytest.mark.parametrize("change", TAR_CHANGES)
-def test_a_forged_tar_is_found(pool_copy: Path, seal: Seal, change: Callable[[list[tuple[str, bytes]]], None]) -> None:
+@pytest.mark.parametrize(("change", "file"), [*((one, TAR) for one in TAR_CHANGES), (drop_sample, INDEX)])
+def test_a_forged_tar_is_found(
+    pool_copy: Path, seal: Seal, change: Callable[[list[tuple[str, bytes]]], None], file: str
+) -> None:
     listed = members(pool_copy)
     change(listed)
     rewrite(pool_copy, listed)
     seal(pool_copy)
-    files = {problem.file for problem in verify(str(pool_copy)).problems}
-    assert files & {TAR, INDEX}, files
+    assert file in {problem.file for problem in verify(str(pool_copy)).problems}
 
 
 def test_a_sample_that_lies_in_two_shards_is_found(pool_copy: Path, seal: Seal) -> None:
