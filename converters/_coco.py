@@ -6,7 +6,8 @@ Source: cocodataset.org/#format-data.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -73,6 +74,9 @@ class Outer(msgspec.Struct, frozen=True):
     categories: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+Entry = TypeVar("Entry", Picture, Region)
+
+
 def image_id(number: int) -> str:
     """The canonical id of a COCO picture, whatever its file is called: ``coco/100667``."""
     return f"{COCO.name}/{number}"
@@ -94,7 +98,17 @@ def picture_ref(number: int, known: Mapping[int, Picture]) -> ImageRef:
 
 def pictures(images: msgspec.Raw, path: str) -> dict[int, Picture]:
     """The pictures of a file by id; an entry that could not be typed is left out, so that what needs it is rejected."""
-    return {picture.id: picture for picture in items(images, Picture, path) if not isinstance(picture, Broken)}
+    return by_id(items(images, Picture, path))
+
+
+def by_id(found: Iterable[Entry | Broken]) -> dict[int, Entry]:
+    """The entries by id; of an id that stands for two different things neither, so that what names it is rejected."""
+    known: dict[int, Entry] = {}
+    twice: set[int] = set()
+    for entry in found:
+        if not isinstance(entry, Broken) and known.setdefault(entry.id, entry) != entry:
+            twice.add(entry.id)
+    return {id: entry for id, entry in known.items() if id not in twice} if twice else known
 
 
 def outer(data: bytes, path: str) -> Outer:

@@ -7,7 +7,7 @@ into types; one row of a wrong type is that row's reject, a file that is no JSON
 import io
 import pickle
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import fsspec
 import msgspec
@@ -21,10 +21,11 @@ _NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
 
 
 class Broken(msgspec.Struct, frozen=True):
-    """An item of a list that could not be typed: its index and why."""
+    """An item of a list that could not be typed: its index, why, and the item as it stands in the file."""
 
     index: int
     why: str
+    item: Any
 
 
 class Outline(NamedTuple):
@@ -45,13 +46,13 @@ def join(root: str, *parts: str) -> str:
 
 def exists(path: str) -> bool:
     """Whether there is a file at the path."""
-    fs, name = _filesystem(path)
+    fs, name = filesystem(path)
     return bool(fs.isfile(name))
 
 
 def names(folder: str) -> list[str]:
     """The base names of what lies in a folder, sorted; empty where there is none."""
-    fs, name = _filesystem(folder)
+    fs, name = filesystem(folder)
     if not fs.isdir(name):
         return []
     return sorted(entry.rstrip("/").rpartition("/")[2] for entry in fs.ls(name, detail=False))
@@ -59,7 +60,7 @@ def names(folder: str) -> list[str]:
 
 def read(path: str) -> bytes:
     """The whole file; SourceError where it cannot be read."""
-    fs, name = _filesystem(path)
+    fs, name = filesystem(path)
     try:
         with fs.open(name, "rb") as file:
             data: bytes = file.read()
@@ -68,7 +69,8 @@ def read(path: str) -> bytes:
     return data
 
 
-def _filesystem(path: str) -> tuple[Any, str]:
+def filesystem(path: str) -> tuple[Any, str]:
+    """fsspec's file system for a path or URL, and the name in it; SourceError where the protocol is not to be had."""
     try:
         fs, name = fsspec.core.url_to_fs(path)
     except (ImportError, OSError, ValueError) as error:  # a protocol that is unknown, or whose library is not installed
@@ -94,20 +96,20 @@ def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | B
     except _NO_JSON as error:
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
     for index, item in enumerate(decode(data, list[msgspec.Raw], path)):
-        yield _item(index, lambda item=item: msgspec.json.decode(item, type=kind))
+        yield _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
 
 
 def objects(values: list[Any], kind: type[T]) -> Iterator[T | Broken]:
     """Plain Python values as that type; a value of another type comes as Broken."""
     for index, value in enumerate(values):
-        yield _item(index, lambda value=value: msgspec.convert(value, kind))
+        yield _item(index, value, lambda value=value: msgspec.convert(value, kind))
 
 
-def _item(index: int, make: Any) -> Any:
+def _item(index: int, item: Any, make: Any) -> Any:
     try:
         return make()
     except _NO_JSON as error:
-        return Broken(index, str(error))
+        return Broken(index, str(error), item)
 
 
 def outline(path: str) -> Outline | None:
@@ -135,8 +137,15 @@ def _keys(item: msgspec.Raw) -> frozenset[str]:
         return frozenset()
 
 
+def _no_bytearray(unpickler: object) -> NoReturn:
+    raise pickle.UnpicklingError("it holds a bytearray, and nothing but plain data is allowed")
+
+
 class _Unpickler(pickle._Unpickler):
-    # The one in Python: nine bytes can make the faster one in C fill 64 GB, for an array as long as they say.
+    # The one in Python: nine bytes can make the faster one in C fill 64 GB, for an array as long as they say. So can
+    # eleven here, by a bytearray.
+    dispatch: ClassVar = {**pickle._Unpickler.dispatch, pickle.BYTEARRAY8[0]: _no_bytearray}
+
     def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, and nothing but plain data is allowed")
 
@@ -154,4 +163,4 @@ def unpickle(path: str) -> Any:
     except SourceError:
         raise
     except Exception as error:  # a hostile pickle may raise anything at all from the unpickling machine
-        raise SourceError(f"{path}: not a plain-data pickle: {error}") from error
+        raise SourceError(f"{path}: not a plain-data pickle: {error or type(error).__name__}") from error

@@ -52,10 +52,10 @@ class Reading:
     options: Mapping[str, str]
 
 
-def malformed(reading: Reading, index: int, why: str) -> Malformed:
+def malformed(reading: Reading, place: int | str, why: str) -> Malformed:
     """The row at that place of a file, of which nothing but its being wrong is known."""
     nowhere = image_ref("", None)
-    return Malformed(source=reading.source, split=reading.split, id=f"row{index}", image=nowhere, why=why)
+    return Malformed(source=reading.source, split=reading.split, id=f"row{place}", image=nowhere, why=why)
 
 
 def record_of(

@@ -12,11 +12,11 @@ Object Descriptions, 2016.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-from converters._coco import Region, image_id, number_of, outer, picture_ref, pictures, placed
+from converters._coco import Region, by_id, image_id, number_of, outer, picture_ref, pictures, placed
 from converters._read import Broken, items, objects, read, unpickle
 from converters._table import Form, Reading, Row, Rows, Shape, Source, Variant, malformed, record_of
 from schemas.box import XYXY, Box, Size, encode
@@ -25,6 +25,9 @@ from schemas.errors import BoxError, ConfigError, RecordError, SourceError
 from schemas.prompt import Wording
 from schemas.record import ImageRef, Pair, Record, image_ref
 from schemas.text import tidy
+
+MOST_SENTENCES = 2_000_000  # RefCOCO has 142,210; a pickle can say one list over and over for a few bytes each time
+_SPLITS = ("train", "val", "testA", "testB", "test")
 
 
 class Expression(Row, frozen=True, kw_only=True):
@@ -50,7 +53,7 @@ class _Ref(msgspec.Struct, frozen=True):
     ann_id: _Id
     image_id: _Id
     split: str
-    sentences: list[_Sentence]
+    sentences: list[Any]
 
 
 class _Captioned(msgspec.Struct, frozen=True):
@@ -81,22 +84,38 @@ def refs_rows(reading: Reading) -> Iterator[Row]:
     listed = unpickle(path)
     if not isinstance(listed, list):
         raise SourceError(f"{path}: a pickle of {type(listed).__name__}, wanted the list of refs")
+    if sum(map(_sentence_count, listed)) > MOST_SENTENCES:
+        raise SourceError(f"{path}: over {MOST_SENTENCES:,} sentences: no refs file is so large")
     file = outer(read(instances), instances)
     known = pictures(file.images, instances)
-    regions = {
-        region.id: region for region in items(file.annotations, Region, instances) if not isinstance(region, Broken)
-    }
-    for value, ref in zip(listed, objects(listed, _Ref), strict=True):
+    regions = by_id(items(file.annotations, Region, instances))
+    for ref in objects(listed, _Ref):
         if isinstance(ref, Broken):
-            if not isinstance(value, dict) or value.get("split", reading.split) == reading.split:
-                yield malformed(reading, ref.index, ref.why)
+            yield from _broken(reading, ref)
         elif ref.split == reading.split:
             yield from _sentences(reading, ref, regions.get(ref.ann_id), picture_ref(ref.image_id, known))
+        elif ref.split not in _SPLITS:
+            yield malformed(reading, ref.ref_id, f"no such split: {ref.split!r}")
+
+
+def _broken(reading: Reading, ref: Broken) -> Iterator[Row]:
+    split = ref.item.get("split") if isinstance(ref.item, dict) else None
+    if split == reading.split or split not in _SPLITS:
+        for place in range(max(1, _sentence_count(ref.item))):
+            yield malformed(reading, f"{ref.index}-{place}", ref.why)
+
+
+def _sentence_count(ref: Any) -> int:
+    sentences = ref.get("sentences") if isinstance(ref, dict) else None
+    return len(sentences) if isinstance(sentences, list) else 0
 
 
 def _sentences(reading: Reading, ref: _Ref, region: Region | None, image: ImageRef) -> Iterator[Row]:
     told_apart = region if region and region.image_id == ref.image_id else None
-    for sentence in ref.sentences:
+    for sentence in objects(ref.sentences, _Sentence):
+        if isinstance(sentence, Broken):
+            yield malformed(reading, f"{ref.ref_id}-{sentence.index}", sentence.why)
+            continue
         yield Expression(
             source=reading.source,
             split=reading.split,

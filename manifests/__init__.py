@@ -1,5 +1,6 @@
 """Data that a person edits: pools/*.yaml; and ``load``, which reads one by name or path."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def _item(raw: Any, part: str, setting: str) -> Any:
     return raw[int(part)]
 
 
+def _hashable(key: Any) -> bool:
+    return isinstance(key, Hashable)
+
+
 def _loader() -> Any:
     import yaml
 
@@ -74,9 +79,11 @@ def _loader() -> Any:
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != _MERGE]
-            for key in keys:
-                if keys.count(key) > 1:
+            seen = set()
+            for key in filter(_hashable, keys):
+                if key in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is said twice", node.start_mark)
+                seen.add(key)
             return super().construct_mapping(node, deep)
 
     return Loader

@@ -8,9 +8,9 @@ from pathlib import Path
 from converters import collection
 from pipelines import store
 from pipelines.convert import Converted, Job, SizeOf, convert
-from schemas.box import Size
+from pipelines.pictures import locate, sizes
 from schemas.box import codec as find_codec
-from schemas.errors import ConfigError, ImageError, unknown
+from schemas.errors import ConfigError, unknown
 from schemas.pool import PoolConfig
 from schemas.prompt import Wording
 
@@ -39,9 +39,7 @@ def cores() -> int:
 
 def worker_count(asked: int | None, config: PoolConfig, out: str) -> int:
     """The workers asked for, else one a core; one alone where something lives in this process only."""
-    places = [out, *(entry.root for entry in config.sources)]
-    places += [place for name in config.collections for place in config.locations(name)]
-    return asked or (1 if any(map(store.in_process, places)) else cores())
+    return asked or (1 if any(map(store.in_process, (out, *config.places()))) else cores())
 
 
 def written(job: Job, out: Path | None, codec: str, seed: int, images: Sequence[str], limit: int | None) -> Converted:
@@ -50,7 +48,9 @@ def written(job: Job, out: Path | None, codec: str, seed: int, images: Sequence[
     size = _sizes(job, images) if images else None
     if out is None:
         return convert(job, sys.stdout.buffer, wording, size, limit)
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    if out.is_dir() or not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: {'is a folder' if out.is_dir() else 'its folder is not there'}, wanted a file")
+    aside = out.with_name(f".{out.name}.part")
     try:
         with aside.open("wb") as file:
             told = convert(job, file, wording, size, limit)
@@ -61,17 +61,6 @@ def written(job: Job, out: Path | None, codec: str, seed: int, images: Sequence[
 
 
 def _sizes(job: Job, images: Sequence[str]) -> SizeOf:
-    from pipelines.images import size_of
-    from pipelines.pictures import locate, read_picture
-
     if job.source.collection is None:
         raise ConfigError(f"--images: {job.source.name} has no pictures")
-    pictures = locate(collection(job.source.collection), images)
-
-    def size(image: str) -> Size | None:
-        try:
-            return size_of(read_picture(pictures[image])) if image in pictures else None
-        except ImageError:
-            return None
-
-    return size
+    return sizes(locate(collection(job.source.collection), images))

@@ -70,11 +70,15 @@ class _Slot:
         return ProcessPoolExecutor(1, self._context, initializer=_follow, initargs=(self._alive,))
 
     def submit(self, function: Callable[[Task], Result], task: Task) -> Future[Result]:
+        # A worker that is being started inherits the blocked signal until it has said that it ignores it.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return self._pool.submit(function, task)
         except BrokenProcessPool:
             self._pool = self._started()
             return self._pool.submit(function, task)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def end(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -125,6 +129,7 @@ def _why(task: object, error: BaseException) -> str:
 def _follow(alive: "Connection[None, None]") -> None:
     # Ctrl-C reaches the whole process group: the driver decides. The pipe ends when the driver closes it or is gone.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def watch() -> None:
         alive.poll(None)

@@ -5,7 +5,7 @@ synced, reopened and checked; then each gets its final name; the receipt comes l
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -242,14 +242,10 @@ def _receipt(task: ShardTask, shard: _Shard, digests: Mapping[str, FileDigest]) 
 def _insist_reads_back(path: Path, digest: FileDigest, offsets: Sequence[int]) -> None:
     found = store.digest(str(path), digest.name)
     with path.open("rb") as file:
-        starts = [first for first, _ in _starts(members(file, path.name))]
+        samples = groupby(members(file, path.name), key=lambda member: member.stem)
+        starts = [next(sample).offset for _, sample in samples]
     if found != digest or starts != list(offsets[:-1]):
         raise ShardError(f"{path}: not on disk as it was written: {found} against {digest}")
-
-
-def _starts(read: Iterator) -> Iterator[tuple[int, str]]:  # type: ignore[type-arg]
-    for stem, sample in groupby(read, key=lambda member: member.stem):
-        yield next(sample).offset, stem
 
 
 def _arrow(rows: Sequence[tuple[object, ...]]) -> bytes:

@@ -8,13 +8,16 @@ locations and folders win. Nothing is searched for elsewhere, and nothing is eve
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import fsspec
 
+from converters._read import filesystem
 from converters._table import Collection, Folder
+from pipelines.images import size_of
+from schemas.box import Size
 from schemas.errors import ImageError, SourceError
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -42,6 +45,18 @@ def locate(collection: Collection, locations: Sequence[str]) -> dict[str, Locate
     return found
 
 
+def sizes(pictures: Mapping[str, Located]) -> Callable[[str], Size | None]:
+    """A function that tells the size of a picture by image id from its header; None where it is absent or damaged."""
+
+    def size(image: str) -> Size | None:
+        try:
+            return size_of(read_picture(pictures[image])) if image in pictures else None
+        except ImageError:
+            return None
+
+    return size
+
+
 def read_picture(located: Located) -> bytes:
     """The picture's bytes; ImageError where they cannot be read or are more than 256 MiB."""
     if located.bytes > MAX_FILE_BYTES:
@@ -60,7 +75,7 @@ def _image_id(collection: Collection, name: str) -> str:
 
 
 def _listed(location: str, folder: Folder) -> Iterator[tuple[str, Located]]:
-    fs, path = fsspec.core.url_to_fs(location)
+    fs, path = filesystem(location)
     if location.endswith(".zip"):
         yield from _in_zip(location, folder)
         return

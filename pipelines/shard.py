@@ -7,20 +7,19 @@ from typing import NamedTuple
 
 from converters import collection
 from pipelines import engine, store
-from pipelines.convert import Job, SizeOf, job
-from pipelines.images import size_of
+from pipelines.convert import Job, job
 from pipelines.layout import BUILD, MANIFEST, is_pool_file, names
 from pipelines.limits import bounds, candidates_of, insist_within
 from pipelines.log import Tell, build_log
-from pipelines.manifest import build_versions, decides, manifest_of, publish_manifest, read_manifest
+from pipelines.manifest import build_versions, decides, manifest_of, publish_manifest, read_manifest, read_receipt
 from pipelines.pack import Packed, ShardTask, of_plan, pack
-from pipelines.pictures import Located, locate, read_picture
+from pipelines.pictures import Located, locate, sizes
 from pipelines.plan import Planned, plan, plan_digest
 from pipelines.progress import progress
 from pipelines.stage import Staging, stage
 from pipelines.workspace import workspace
-from schemas.box import Size, codec
-from schemas.errors import ConfigError, ImageError
+from schemas.box import codec
+from schemas.errors import ConfigError, ShardError
 from schemas.ledger import Ledger, Tally
 from schemas.pool import Fingerprint, PoolConfig, PoolManifest
 from schemas.prompt import Wording
@@ -116,9 +115,7 @@ def _fingerprints(config: PoolConfig, one: Job) -> Iterator[Fingerprint]:
 
 
 def _insist_reachable(config: PoolConfig, out: str, workers: int) -> None:
-    places = [out, *(entry.root for entry in config.sources)]
-    places += [place for name in config.collections for place in config.locations(name)]
-    for place in places:
+    for place in (out, *config.places()):
         if workers > 1 and store.in_process(place):
             raise ConfigError(f"{place} lives in one process alone: use 1 worker, found {workers}")
 
@@ -138,21 +135,11 @@ def _ours(pool: str, name: str) -> bool:
 def _staged(build: _Build, scratch: Path) -> Staging:
     staging = Staging(scratch / "buckets", build.config.seed)
     wording = Wording(build.config.seed, codec(build.config.codec))
-    size = _sizes(build.pictures)
+    size = sizes(build.pictures)
     with progress("candidates read", None) as shown:
         for one in build.jobs:
             stage(staging, one, wording, build.pictures, build.config.missing_images, size, shown)
     return staging
-
-
-def _sizes(pictures: Pictures) -> SizeOf:
-    def size(image: str) -> Size | None:
-        try:
-            return size_of(read_picture(pictures[image])) if image in pictures else None
-        except ImageError:
-            return None
-
-    return size
 
 
 def _already(out: str, plan: str) -> PoolManifest | None:
@@ -164,7 +151,18 @@ def _already(out: str, plan: str) -> PoolManifest | None:
             f"{out} holds a finished pool of another config, other sources or other versions"
             f" (plan {manifest.plan[:12]}, this is {plan[:12]}): choose another --out or remove that one"
         )
+    _insist_all_there(out, manifest)
     return manifest
+
+
+def _insist_all_there(out: str, manifest: PoolManifest) -> None:
+    # By size only: to read a finished pool again is what verify is for.
+    found = store.sizes(out)
+    for listed in manifest.receipts:
+        for file in (listed, *(read_receipt(out, listed).files if listed.name in found else ())):
+            if found.get(file.name) != file.bytes:
+                said = f"{file.name} is {'gone' if file.name not in found else 'of another size'}"
+                raise ShardError(f"{out}: {said} in a finished pool; remove its {MANIFEST} and run again to rebuild it")
 
 
 def _remove_surplus(build: _Build, shards: int, plan: str) -> None:

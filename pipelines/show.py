@@ -114,7 +114,7 @@ def verified(seen: Verified, as_json: bool) -> bool:
         for problem in seen.problems:
             table.add_row(problem.file, problem.what)
         console.print(table)
-    verdict = f"{len(seen.problems)} problems" if seen.problems else "whole"
+    verdict = f"{len(seen.problems)} problem{'s' * (len(seen.problems) > 1)}" if seen.problems else "whole"
     console.print(f"pool {seen.pool}: {verdict}; read {read}", highlight=False, soft_wrap=True)
     return not seen.problems
 

@@ -7,7 +7,7 @@ import msgspec
 
 from converters import find, sources
 from converters._files import available, expected
-from converters._read import exists, join
+from converters._read import exists, filesystem, join
 from converters._table import Form, Source
 from schemas.errors import SourceError
 
@@ -48,9 +48,7 @@ def listed() -> list[dict[str, Any]]:
 def checked(name: str, root: str) -> list[FormState]:
     """What of a source lies under a root, per split and form; SourceError where the root itself is not there."""
     source = find(name)
-    import fsspec
-
-    fs, path = fsspec.core.url_to_fs(root)
+    fs, path = filesystem(root)
     if not fs.isdir(path):
         raise SourceError(f"no such folder: {root}")
     return [

@@ -8,7 +8,8 @@ from pathlib import Path
 import fsspec
 import msgspec
 
-from schemas.errors import ShardError, SourceError
+from converters._read import filesystem
+from schemas.errors import ShardError
 from schemas.pool import FileDigest
 
 CHUNK = 2**20
@@ -25,13 +26,13 @@ def in_process(url: str) -> bool:
 
 
 def _protocols(url: str) -> tuple[str, ...]:
-    fs, _ = fsspec.core.url_to_fs(url)
+    fs, _ = filesystem(url)
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
 def local(url: str) -> Path:
     """The path of a URL that ``is_local``."""
-    return Path(fsspec.core.url_to_fs(url)[1])
+    return Path(filesystem(url)[1])
 
 
 def absolute(url: str) -> str:
@@ -52,7 +53,7 @@ def publish(aside: Path, url: str) -> None:
         aside.replace(path)
         _sync(path.parent)
         return
-    fs, name = fsspec.core.url_to_fs(url)
+    fs, name = filesystem(url)
     fs.makedirs(name.rpartition("/")[0], exist_ok=True)
     fs.put_file(str(aside), name)
     aside.unlink()
@@ -95,22 +96,29 @@ def read(url: str) -> bytes:
 
 def exists(url: str) -> bool:
     """Whether there is a file at the URL."""
-    fs, name = fsspec.core.url_to_fs(url)
+    fs, name = filesystem(url)
     return bool(fs.isfile(name))
 
 
 def files(folder: str) -> set[str]:
     """Every file under a folder, relative to it, hidden ones too; empty where there is no such folder."""
-    fs, root = fsspec.core.url_to_fs(folder)
+    fs, root = filesystem(folder)
     if not fs.isdir(root):
         return set()
     root = root.rstrip("/")
     return {str(path)[len(root) + 1 :] for path in fs.find(root, withdirs=False)}
 
 
+def sizes(folder: str) -> dict[str, int]:
+    """How many bytes every file under a folder has, by its name relative to the folder."""
+    fs, root = filesystem(folder)
+    root = root.rstrip("/")
+    return {str(path)[len(root) + 1 :]: info["size"] for path, info in fs.find(root, detail=True).items()}
+
+
 def remove(url: str) -> None:
     """Remove a file."""
-    fs, name = fsspec.core.url_to_fs(url)
+    fs, name = filesystem(url)
     fs.rm_file(name)
 
 
@@ -122,13 +130,6 @@ def canonical(value: msgspec.Struct) -> bytes:
 def free(folder: str) -> None:
     """Remove a local folder and all in it; quietly, where it is already gone."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def insist_readable(url: str, what: str) -> None:
-    """SourceError unless there is a folder or file at the URL."""
-    fs, name = fsspec.core.url_to_fs(url)
-    if not fs.exists(name):
-        raise SourceError(f"{what}: nothing at {url}")
 
 
 def _sync(folder: Path) -> None:

@@ -35,7 +35,7 @@ Span = str | Boxes | Phrase
 
 _BIN = r"(?:0|[1-9][0-9]?|100)"
 _BOX = rf"\{{<{_BIN}><{_BIN}><{_BIN}><{_BIN}>\}}"
-_GROUP = re.compile(rf"(?:<p>(?P<phrase>.*?)</p> )?(?P<boxes>{_BOX}(?:<delim>{_BOX})*)", re.DOTALL)
+_GROUP = re.compile(rf"(?:<p>(?P<phrase>(?:(?!</?p>).)*)</p> )?(?P<boxes>{_BOX}(?:<delim>{_BOX})*)", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]+")
 _AFTER_BOX = re.compile(r"(\\*)<")
 

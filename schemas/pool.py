@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -89,10 +90,17 @@ class PoolConfig(_Config):
     @model_validator(mode="after")
     def _no_split_twice(self) -> "PoolConfig":
         parts = [(entry.name, split) for entry in self.sources for split in entry.splits]
-        for name, split in parts:
-            if parts.count((name, split)) > 1:
+        for (name, split), times in Counter(parts).items():
+            if times > 1:
                 raise ValueError(f"source {name} split {split} is listed twice: its records would have equal keys")
         return self
+
+    def places(self) -> list[str]:
+        """Every place that the pool is made from: roots of sources, locations of collections."""
+        return [
+            *(entry.root for entry in self.sources),
+            *(at for name in self.collections for at in self.locations(name)),
+        ]
 
     def locations(self, collection: str) -> list[str]:
         """Where a collection's pictures lie, in order of preference."""

@@ -173,15 +173,21 @@ def test_a_picture_without_a_size_rejects_its_boxes(read: Run, image: int) -> No
 
 
 @pytest.mark.parametrize("task", ["detection", "refer", "identify"])
-@pytest.mark.parametrize(
-    "damage", [{"bbox": [1, 2, 3]}, {"bbox": None}, {"category_id": "18"}, {"iscrowd": "no"}, {"image_id": 7.5}]
-)
+@pytest.mark.parametrize("damage", [{"category_id": "18"}, {"image_id": 7.5}, {"id": None}])
 def test_a_malformed_annotation_is_rejected_and_the_others_are_read(
     read: Run, damage: dict[str, Any], task: str
 ) -> None:
     found = read({**instance(4, 1, [0, 0, 9, 9]), **damage}, instance(5, 18, [20, 10, 60, 40]), task=task)
     assert (found[0].key, found[0].reason) == (f"coco_instances/val/row0/{task}", "malformed row")
     assert [one.record is not None for one in found] == [False, True]
+
+
+@pytest.mark.parametrize("damage", [{"bbox": [1, 2, 3]}, {"bbox": None}, {"iscrowd": "no"}])
+def test_a_malformed_region_still_counts_as_one_of_its_category(read: Run, damage: dict[str, Any]) -> None:
+    regions = instance(4, 18, [0, 0, 9, 9]), {**instance(5, 18, [20, 10, 60, 40]), **damage}
+    assert told(read(*regions, task="detection")) == [("7-18/detection", "malformed row")]
+    assert told(read(*regions, task="refer")) == [("7-18/refer", "not the only one")]
+    assert [one.reason for one in read(*regions, task="identify")] == ["", "malformed row"]
 
 
 def test_an_annotation_id_said_twice_is_rejected_the_second_time(read: Run) -> None:

@@ -204,3 +204,8 @@ def test_a_source_with_a_hostile_pickle_is_refused_as_a_whole(tmp_path: Path, ru
     ):
         run("refcoco", "val")
     assert not marker.exists()
+
+
+def test_a_bytearray_as_long_as_it_says_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    data = b"\x80\x05" + pickle.BYTEARRAY8 + (2**50).to_bytes(8, "little") + b"."
+    refused(tmp_path / "refs.p", data, "it holds a bytearray")

@@ -192,28 +192,6 @@ def test_markup_in_a_sentence_is_quoted(publish: Publish, run: Run) -> None:
     assert answer(run("refcoco", "val", tasks=["identify"])[0])[1] == "<\\p>dog<\\/p> {\\<1><2><3><4>} [\\refer]"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"sentences": None},
-        {"ann_id": "11"},
-        {"ref_id": 10**5000},
-        {"sentences": [{"sent_id": 1}]},
-        {"sentences": [{"sent_id": 1, "sent": 5}]},
-        {"image_id": 1.5},
-    ],
-)
-def test_a_malformed_ref_is_rejected_and_the_others_are_read(
-    publish: Publish, run: Run, damage: dict[str, Any]
-) -> None:
-    publish({**ref(0, 11, 101, "a"), **damage}, ref(1, 11, 101, "b"))
-    found = run("refcoco", "val", tasks=["identify"])
-    assert [(one.key, one.reason) for one in found] == [
-        ("refcoco/val/row0/identify", "malformed row"),
-        ("refcoco/val/1-10/identify", ""),
-    ]
-
-
 def test_a_malformed_ref_of_another_split_is_none_of_this_ones(publish: Publish, run: Run) -> None:
     publish(ref(0, 11, 101, "a", split="train", sentences=None), ref(1, 11, 101, "b"))
     assert [one.reason for one in run("refcoco", "val", tasks=["refer"])] == [""]

@@ -192,3 +192,8 @@ def test_a_setting_without_key_and_value_is_refused(setting: str) -> None:
 def test_a_setting_with_no_place_or_no_value_is_refused(setting: str, message: str) -> None:
     with pytest.raises(ConfigError, match=rf"^--set {re.escape(setting)}: {message}"):
         override(raw(), [setting])
+
+
+def test_a_mapping_of_very_many_keys_is_read_in_no_time_that_matters() -> None:
+    text = "".join(f"key{number}: 1\n" for number in range(20_000))
+    assert len(parse(text, "many.yaml")) == 20_000

@@ -83,6 +83,10 @@ def insist_one_line(ran: Ran, code: int, *parts: str) -> None:
         (["convert", "refcoco", "--split", "val"], ["--root"]),
         (["convert", "refcoco", "--root", "/nowhere", "--split", "val"], ["/nowhere", "refs(unc).p", "https://"]),
         (["demo", "--images", "3"], ["--images", "20"]),
+        (["verify", "nosuch://bucket/pool"], ["nosuch://bucket/pool"]),
+        (["shard", "coco", "--out", "nosuch://bucket/pool"], ["nosuch"]),
+        (["shard", "coco", "--set", "sources.0.root=nosuch://x"], ["nosuch"]),
+        (["sources", "refcoco", "--root", "nosuch://x"], ["nosuch://x"]),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_code_2(run: Run, words: list[str], parts: list[str]) -> None:
@@ -100,6 +104,9 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(run: Run, words: list[str],
         (["--split", "val", "--set", "txt=raw"], "unknown option 'txt'; did you mean text"),
         (["--split", "val", "--set", "text=rawr"], "unknown text 'rawr'; did you mean raw"),
         (["--split", "val", "--set", "text"], "wanted name=value"),
+        (["--split", "val", "--images", "nosuch://x"], "nosuch://x"),
+        (["--split", "val", "--out", "/nowhere/at/all.jsonl"], "its folder is not there"),
+        (["--split", "val", "--out", "/"], "is a folder"),
         (["--split", "val", "--limit", "-1"], "--limit"),
         (["--split", "val", "--images", "/nowhere"], "no such folder of pictures: /nowhere"),
         (["--split", "val", "--out", "/nowhere/x.jsonl"], "/nowhere/"),
@@ -156,7 +163,7 @@ def test_a_damaged_pool_is_a_table_of_problems_and_exit_code_1(run: Run, pool_co
     tar.write_bytes(tar.read_bytes()[:-512])
     seen = run("verify", pool_copy, "--workers", "1")
     assert (seen.code, seen.err) == (1, "")
-    assert "demo-000002.tar" in seen.out and "1 problems" in seen.out
+    assert "demo-000002.tar" in seen.out and "1 problem;" in seen.out
     told = run("verify", pool_copy, "--workers", "1", "--json")
     assert told.code == 1
     assert [problem["file"] for problem in json.loads(told.out)["problems"]] == ["demo-000002.tar"]

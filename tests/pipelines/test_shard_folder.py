@@ -10,7 +10,7 @@ import pytest
 from pipelines import store
 from pipelines.shard import Built, shard
 from pipelines.verify import verify
-from schemas.errors import BoxcarError, ConfigError, SourceError
+from schemas.errors import BoxcarError, ConfigError, ShardError, SourceError
 from schemas.pool import pool_config
 
 Config = dict[str, Any]
@@ -265,3 +265,18 @@ def test_the_manifest_holds_the_config_that_decides_bytes_and_no_more(config: Co
         "codec": "trunc-100",
         "seed": 3,
     }
+
+
+@pytest.mark.parametrize("name", ["little-000001.tar", "index/000000.arrow", "receipts/000002.json"])
+def test_a_finished_pool_of_which_something_is_gone_is_not_called_done(
+    config: Config, tmp_path: Path, tree: TreeOf, name: str
+) -> None:
+    out = tmp_path / "pool"
+    build(config, out)
+    whole = tree(out)
+    (out / name).unlink()
+    with pytest.raises(ShardError, match=f"{name} is gone in a finished pool; remove its pool.json"):
+        build(config, out)
+    (out / "pool.json").unlink()
+    assert build(config, out).reused == 2
+    assert tree(out) == whole
