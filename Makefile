@@ -18,7 +18,7 @@ comma := ,
 said = echo "== $(1)"; began=$$SECONDS
 took = echo "== $(1) took $$((SECONDS - began)) s"
 
-.PHONY: demo test test-heavy check constraints clean
+.PHONY: demo test test-heavy bench check constraints clean
 
 demo: .venv/core  ## draw a small world and run the whole way on it
 	@$(call said,boxcar demo); \
@@ -31,6 +31,10 @@ test: check  ## lint, types, and the default tests
 test-heavy: .venv/dev  ## the tests that take minutes: kills at random moments, memory at full size
 	@$(call said,the heavy tests); \
 	$(BIN)/python -m pytest -q -m heavy && $(call took,the heavy tests)
+
+bench: .venv/dev  ## speed against peers, side by side
+	@$(call said,the benches); \
+	$(BIN)/python bench/convert.py && $(BIN)/python bench/tar.py && $(call took,the benches)
 
 check: .venv/dev
 	@$(call said,lint$(comma) format and types); \

@@ -2,7 +2,8 @@
 
 Rules (docs/formats.md tells them to users):
 * What a file is, is told by its first bytes. JPEG, PNG, WebP and GIF are read, everything else is rejected.
-* The header is checked before anything is decoded: at most ``MAX_PIXELS`` pixels.
+* The header is checked before anything is decoded: at most ``MAX_PIXELS`` pixels, and ``MAX_CONVERTED_PIXELS`` where
+  the picture is not kept as it is.
 * A JPEG is decoded once at 1/8 scale by libjpeg-turbo with every warning an error: truncated, zero-filled and holed
   files are found that Pillow and OpenCV pass. RGB and grey JPEGs are then kept byte for byte.
 * CMYK JPEGs, PNG, WebP and GIF (its first frame, as with any animation) become RGB JPEG; transparency is laid on white;
@@ -26,6 +27,7 @@ from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
 
 MAX_PIXELS = 89_478_485  # Pillow's own bound: a gigabyte of 3-byte pixels, divided by four
+MAX_CONVERTED_PIXELS = 40_000_000  # of what is decoded whole: about ten bytes a pixel, in a worker of 500 MB
 MAX_SCANS = 500  # a progressive JPEG has about ten; thousands of empty ones only burn time
 INKS = ("CMYK", "YCCK")  # the four-colour JPEGs: plain, and as image editors mostly write them
 FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8"}
@@ -151,6 +153,8 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _loaded(image: Image.Image) -> Image.Image:
+    if image.width * image.height > MAX_CONVERTED_PIXELS:
+        raise ImageError(f"too many pixels to convert: {image.width}x{image.height}, at most {MAX_CONVERTED_PIXELS:,}")
     try:
         image.load()
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as error:
@@ -160,14 +164,15 @@ def _loaded(image: Image.Image) -> Image.Image:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
-        deep = np.asarray(image).astype(np.uint32)
+        deep = np.asarray(image)
         shades = (deep >> 8).clip(0, 255).astype(np.uint8)
         shades[deep == image.info.get("transparency", -1)] = 255
         return Image.fromarray(shades).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        clear = image.convert("RGBA")
-        white = Image.new("RGBA", clear.size, "white")
-        return Image.alpha_composite(white, clear).convert("RGB")
+        clear = image if image.mode == "RGBA" else image.convert("RGBA")
+        page = Image.new("RGB", clear.size, "white")
+        page.paste(clear, mask=clear)
+        return page
     return image.convert("RGB")
 
 
