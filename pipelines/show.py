@@ -60,13 +60,19 @@ def states(name: str, root: str, rows: Sequence[FormState], as_json: bool) -> bo
     if as_json:
         _json(msgspec.to_builtins(rows))
     else:
-        table = _table("split", "form", "there", "files, or what is missing", title=f"{name} under {root}")
+        console = _console()
+        console.print(f"{name} under {root}", style="italic", markup=False, highlight=False, soft_wrap=True)
+        table = _table("split", "form", "there", "files, or what is missing")
         for row in rows:
             there = "yes" if row.found else "no"
-            what = " + ".join(row.files) if row.found else _absence(row)
+            what = " + ".join(_below(root, file) for file in row.files) if row.found else _absence(row)
             table.add_row(row.split, row.form, there, what)
-        _console().print(table)
+        console.print(table)
     return any(row.found for row in rows)
+
+
+def _below(root: str, file: str) -> str:
+    return file.removeprefix(root).lstrip("/")
 
 
 def _absence(row: FormState) -> str:
