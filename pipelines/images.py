@@ -181,6 +181,7 @@ def _written(image: Image.Image, policy: ImagePolicy, note: str) -> Stored:
     size = target(source, policy)
     if size != source:
         image = image.resize(size, Image.Resampling.LANCZOS)
+    image.info.clear()  # some versions of Pillow would carry XMP, and an orientation in it, into the new file
     file = io.BytesIO()
     image.save(file, "JPEG", quality=policy.quality)
     return Stored(file.getvalue(), size, source, (note,))
