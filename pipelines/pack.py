@@ -14,6 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from converters import find
+from converters._read import exists
 from pipelines import store
 from pipelines.images import Stored, stored
 from pipelines.layout import INDEX, names, stem_of
@@ -112,7 +113,7 @@ def of_plan(out: str, name: str, plan: str) -> Receipt | None:
     """The receipt of that name, if it is there, can be read, and is of this plan."""
     url = store.join(out, name)
     try:
-        receipt = msgspec.json.decode(store.read(url), type=Receipt) if store.exists(url) else None
+        receipt = msgspec.json.decode(store.read(url), type=Receipt) if exists(url) else None
     except (*UNREADABLE, ShardError):
         return None
     return receipt if receipt and receipt.plan == plan else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converters import collection
+from converters._read import exists
 from pipelines import engine, store
 from pipelines.convert import Job, job
 from pipelines.layout import BUILD, MANIFEST, is_pool_file, names
@@ -121,7 +122,7 @@ def _insist_reachable(config: PoolConfig, out: str, workers: int) -> None:
 
 
 def _insist_ours(pool: str, out: str) -> None:
-    if store.exists(out):
+    if exists(out):
         raise ConfigError(f"{out} is a file: wanted a folder for the pool")
     foreign = sorted(name for name in store.files(out) if not _ours(pool, name))
     if foreign:
@@ -143,7 +144,7 @@ def _staged(build: _Build, scratch: Path) -> Staging:
 
 
 def _already(out: str, plan: str) -> PoolManifest | None:
-    if not store.exists(store.join(out, MANIFEST)):
+    if not exists(store.join(out, MANIFEST)):
         return None
     manifest = read_manifest(out)
     if manifest.plan != plan:

@@ -94,12 +94,6 @@ def read(url: str) -> bytes:
     return data
 
 
-def exists(url: str) -> bool:
-    """Whether there is a file at the URL."""
-    fs, name = filesystem(url)
-    return bool(fs.isfile(name))
-
-
 def files(folder: str) -> set[str]:
     """Every file under a folder, relative to it, hidden ones too; empty where there is no such folder."""
     fs, root = filesystem(folder)

@@ -10,6 +10,7 @@ import fsspec
 import msgspec
 import pytest
 
+from converters._read import exists
 from pipelines import store
 from schemas.errors import ShardError
 from schemas.pool import FileDigest
@@ -117,8 +118,8 @@ def test_reading_what_is_not_there_names_it(place: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert not store.exists(str(tmp_path))
-    assert store.exists(put(str(tmp_path / "a"), b""))
+    assert not exists(str(tmp_path))
+    assert exists(put(str(tmp_path / "a"), b""))
     with pytest.raises(ShardError, match="cannot read"):
         store.read(str(tmp_path))
 
@@ -129,7 +130,7 @@ def test_names_with_odd_characters_are_taken_as_they_are(name: str, tmp_path: Pa
     store.write_aside(tmp_path / "aside", b"data")
     store.publish(tmp_path / "aside", str(path))
     assert path.read_bytes() == b"data"
-    assert store.exists(str(path))
+    assert exists(str(path))
     assert store.read(str(path)) == b"data"
     assert store.files(str(tmp_path)) == {f"{name}/{name}.json"}
 
