@@ -8,11 +8,9 @@ import importlib
 import pkgutil
 from functools import cache
 
-from converters._coco import COCO
+from converters._collections import COLLECTIONS
 from converters._table import Collection, Source
 from schemas.errors import BoxcarError, ConfigError, unknown
-
-COLLECTIONS: dict[str, Collection] = {COCO.name: COCO}
 
 
 @cache

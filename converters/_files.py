@@ -23,6 +23,8 @@ def resolve(source: Source, root: str, split: str, form: str = "auto") -> Found:
     With ``auto``: the only one there, or the source's preferred one. Raises ConfigError for an unknown split or form,
     SourceError where nothing fits (it names what is missing) or several do (it says which ``--form`` to choose).
     """
+    if split in source.closed:
+        raise ConfigError(f"{source.name}: the answers of {split} were never published: nothing to train or score on")
     if split not in source.splits:
         raise ConfigError(f"{source.name}: {unknown('split', split, source.splits)}")
     if form != "auto" and form not in (known := [known.name for known in source.forms]):
@@ -43,8 +45,13 @@ def available(source: Source, root: str, split: str) -> list[Found]:
 
 
 def expected(form: Form, split: str) -> tuple[str, ...]:
-    """The form's file names for a split, relative to a place under the root."""
+    """The form's file names for a split, relative to a place under the root; folders end in a slash."""
     return tuple(name.format(split=form.splits[split]) for name in form.files)
+
+
+def _beside(form: Form, folder: str, split: str) -> tuple[str, ...]:
+    paths = (join(folder, name.format(split=form.splits[split])) for name in form.optional)
+    return tuple(path for path in paths if exists(path))
 
 
 def _at(forms: list[Form], folder: str, split: str) -> Iterator[Found]:
@@ -52,12 +59,15 @@ def _at(forms: list[Form], folder: str, split: str) -> Iterator[Found]:
     for form in by_name:
         files = tuple(join(folder, name) for name in expected(form, split))
         if all(map(exists, files)):
-            yield Found(form, files)
+            yield Found(form, files + _beside(form, folder, split))
     by_content = [form for form in forms if form.shape is not None]
     for name in dict.fromkeys(expected(form, split)[0] for form in by_content):
         path = join(folder, name)
-        if exists(path) and (known := _by_content(by_content, path, name, split)):
-            yield Found(known, (path,))
+        if not exists(path) or not (known := _by_content(by_content, path, name, split)):
+            continue
+        rest = tuple(join(folder, other) for other in expected(known, split)[1:] if name in expected(known, split))
+        if all(map(exists, rest)):
+            yield Found(known, (path, *rest, *_beside(known, folder, split)))
 
 
 def _by_content(forms: list[Form], path: str, name: str, split: str) -> Form | None:
@@ -69,7 +79,10 @@ def _by_content(forms: list[Form], path: str, name: str, split: str) -> Form | N
 
 def fits(seen: Outline, shape: Shape) -> bool:
     """Whether a file of that outline has the shape; an empty array says nothing against it."""
-    if seen.kind != shape.kind or not shape.keys <= seen.keys:
+    keys = seen.first if shape.kind == "table" else seen.keys
+    if seen.kind != ("object" if shape.kind == "table" else shape.kind) or not shape.keys <= keys:
+        return False
+    if shape.without & keys:
         return False
     inner = seen.arrays.get(shape.array) if shape.array else None
     return inner is None or shape.inner <= inner

@@ -7,6 +7,7 @@ into types; one row of a wrong type is that row's reject, a file that is no JSON
 import io
 import pickle
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import fsspec
@@ -15,6 +16,8 @@ import msgspec
 from schemas.errors import SourceError
 
 T = TypeVar("T")
+
+_MOST_ARRAYS = 100  # an object with more keys than that is a table by id, and no array of it is asked for
 
 # What decoding raises: ValueError for bytes that are no UTF-8 and for integers of thousands of digits.
 _NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
@@ -29,25 +32,29 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 class Outline(NamedTuple):
-    """A JSON file from outside: kind, top-level keys (or the first item's), and the first keys within each array."""
+    """A JSON file from outside: kind, top-level keys (or the first item's), and the first keys within each array.
+
+    ``first`` are the keys of an object's first value, empty where that is no object.
+    """
 
     kind: str
     keys: frozenset[str]
     arrays: Mapping[str, frozenset[str] | None]
+    first: frozenset[str] = frozenset()
 
 
 def join(root: str, *parts: str) -> str:
     """The path below root, one slash before each part; empty parts are left out."""
     path = root
     for part in filter(None, parts):
-        path = f"{path if path.endswith('/') else path + '/'}{part.strip('/')}"
+        path = f"{path if path.endswith('/') else path + '/'}{part.lstrip('/')}"
     return path
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file at the path."""
+    """Whether there is a file at the path, or a folder where the path ends in a slash."""
     fs, name = filesystem(path)
-    return bool(fs.isfile(name))
+    return bool(fs.isdir(name) if path.endswith("/") else fs.isfile(name))
 
 
 def names(folder: str) -> list[str]:
@@ -99,6 +106,19 @@ def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | B
         yield _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
 
 
+def entries(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[tuple[str, T | Broken]]:
+    """The (key, value) pairs of a JSON object whose keys are ids; a value of another type comes as Broken."""
+    for index, (key, item) in enumerate(decode(data, dict[str, msgspec.Raw], path).items()):
+        yield key, _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
+
+
+def lines(data: bytes, kind: type[T]) -> Iterator[T | Broken]:
+    """The items of JSON lines as that type; a line that is none comes as Broken, empty lines are passed over."""
+    for index, line in enumerate(data.splitlines()):
+        if line.strip():
+            yield _item(index, line, lambda line=line: msgspec.json.decode(line, type=kind))
+
+
 def objects(values: list[Any], kind: type[T]) -> Iterator[T | Broken]:
     """Plain Python values as that type; a value of another type comes as Broken."""
     for index, value in enumerate(values):
@@ -118,7 +138,8 @@ def outline(path: str) -> Outline | None:
         top = msgspec.json.decode(read(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
         if isinstance(top, list):
             return Outline("list", _keys(top[0]) if top else frozenset(), {})
-        return Outline("object", frozenset(top), {key: _first(value) for key, value in top.items()})
+        arrays = {key: _first(value) for key, value in islice(top.items(), _MOST_ARRAYS)}
+        return Outline("object", frozenset(top), arrays, _keys(next(iter(top.values()))) if top else frozenset())
     except _NO_JSON:
         return None
 

@@ -14,26 +14,35 @@ import msgspec
 from schemas.box import Box
 from schemas.dialect import Span
 from schemas.prompt import Wording
-from schemas.record import ImageRef, Pair, Record, Task, image_ref, single_turn
+from schemas.record import Answer, ImageRef, Pair, Record, Task, single_turn
 
 Use = Literal["train", "eval"]
+CHAT = "chat"  # what stands for the task where there is none
+NONE = "none"  # and for the value of an option that is not set
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One example in the source's own terms; every shape's row adds its fields.
 
     ``id`` is unique within (source, split) and stays the same from run to run; ``image`` is what the annotation says
-    of the picture.
+    of the picture, None where there is none to speak of.
     """
 
     source: str
     split: str
     id: str
-    image: ImageRef
+    image: ImageRef | None = None
 
-    def key(self, task: str) -> str:
-        """The key of the record that this row gives for a task."""
-        return f"{self.source}/{self.split}/{self.id}/{task}"
+    def key(self, task: str | None) -> str:
+        """The key of the record that this row gives for a task, or as plain chat."""
+        return f"{self.source}/{self.split}/{self.id}/{task or CHAT}"
+
+
+class Pictured(Row, frozen=True, kw_only=True):
+    """A row about a picture. ``folder`` says which of the collection's folders, where the annotation knows it."""
+
+    image: ImageRef
+    folder: str = ""
 
 
 class Malformed(Row, frozen=True, kw_only=True):
@@ -51,11 +60,15 @@ class Reading:
     files: tuple[str, ...]
     options: Mapping[str, str]
 
+    def number(self, option: str) -> int | None:
+        """The value of an option that is a whole number; None where it is ``none``."""
+        value = self.options[option]
+        return None if value == NONE else int(value)
+
 
 def malformed(reading: Reading, place: int | str, why: str) -> Malformed:
     """The row at that place of a file, of which nothing but its being wrong is known."""
-    nowhere = image_ref("", None)
-    return Malformed(source=reading.source, split=reading.split, id=f"row{place}", image=nowhere, why=why)
+    return Malformed(source=reading.source, split=reading.split, id=f"row{place}", why=why)
 
 
 def record_of(
@@ -63,15 +76,16 @@ def record_of(
     task: Task,
     *,
     slots: Sequence[Pair],
-    reply: Sequence[Span],
+    reply: Sequence[Span] | Sequence[Answer],
     boxes: Sequence[Box],
     wording: Wording,
     meta: Sequence[Pair] = (),
+    pool: str | None = None,
 ) -> Record:
     """The row's single-turn record for a task (see schemas.record.single_turn)."""
     key = row.key(task)
     return single_turn(
-        key, row.source, row.split, task, slots=slots, reply=reply, boxes=boxes, wording=wording, meta=meta
+        key, row.source, row.split, task, slots=slots, reply=reply, boxes=boxes, wording=wording, meta=meta, pool=pool
     )
 
 
@@ -86,39 +100,60 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True)
 class Variant:
-    """One task that a source trains: what a candidate is, in words, and how it becomes a record.
+    """One task that a source trains, or None for chat: what a candidate is, in words, and how it becomes a record.
 
     ``candidates`` takes a row apart where a row holds several (a picture's regions); ``boxed`` says that a record needs
     the picture's size.
     """
 
-    task: str
+    task: Task | None
     candidate: str
     record: Recorder
     boxed: bool
     candidates: Callable[[Any], Iterable[Row]] = lambda row: (row,)
+
+    @property
+    def name(self) -> str:
+        """What the task is called on the command line and in tables."""
+        return self.task or CHAT
 
 
 @dataclass(frozen=True)
 class Shape:
     """How a form's JSON file is told from others by its content.
 
-    ``keys`` are those of the top-level object, or of the first item where ``kind`` is a list; where ``array`` is named,
-    the first object of that array has ``inner``.
+    ``keys`` are those of the top-level object, or of the first item where ``kind`` is a list, or of the first value
+    where it is a ``table`` (an object whose keys are ids); where ``array`` is named, the first object of that array has
+    ``inner``. Keys in ``without`` must not be there.
     """
 
-    kind: Literal["list", "object"]
+    kind: Literal["list", "object", "table"]
     keys: frozenset[str]
     array: str = ""
     inner: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An option that is a whole number of at least ``least``, or ``none`` where the default is None."""
+
+    default: int | None
+    least: int = 1
+
+    @property
+    def text(self) -> str:
+        """The default as it is written."""
+        return NONE if self.default is None else str(self.default)
 
 
 @dataclass(frozen=True)
 class Form:
     """One published layout of a source: its files under a root, how to know it, and how to read it.
 
-    ``splits`` maps our split names to the word that replaces ``{split}`` in ``files``. A form without a ``shape`` is
-    known by its names alone. ``counts`` are the published numbers of the source's unit per split.
+    ``splits`` maps our split names to the word that replaces ``{split}`` in ``files``; a name that ends in a slash is a
+    folder. A form without a ``shape`` is known by its names alone. Files in ``optional`` are read where they lie beside
+    the others, after them. ``counts`` are the published numbers of the source's unit per split.
     """
 
     name: str
@@ -127,6 +162,7 @@ class Form:
     rows: Rows
     shape: Shape | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +171,8 @@ class Source:
 
     ``unit`` is what the forms' counts count: the candidates of each of the ``counted`` tasks. ``places`` are the
     folders under a root where its files may lie. Of several forms found there the first in ``preferred`` is read, and
-    where nothing is preferred the user has to choose.
+    where nothing is preferred the user has to choose. An option is one of the listed words, the first by default, or a
+    whole number. ``closed`` are splits whose answers were never published.
     """
 
     name: str
@@ -151,27 +188,33 @@ class Source:
     homepage: str
     places: tuple[str, ...] = ("",)
     preferred: tuple[str, ...] = ()
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, tuple[str, ...] | Whole] = field(default_factory=dict)
+    closed: tuple[str, ...] = ()
     notes: str = ""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of pictures inside a collection's location; ``<path>.zip`` beside it serves as well."""
+    """A folder of pictures inside a collection's location; ``<path>.zip`` beside it serves as well.
+
+    The pattern matches a file's name, or, where ``nested``, the name of the folder it lies in and its own.
+    """
 
     path: str
     pattern: str
+    nested: bool = False
 
 
 @dataclass(frozen=True)
 class Collection:
     """A set of pictures that several sources share, found by id: earlier folders win where several hold a picture.
 
-    A folder's pattern matches whole file names; its group ``id`` is what follows ``<collection>/`` in the image id,
-    without leading zeros where ``numeric``.
+    A folder's pattern has a group ``id``, which is what follows ``<collection>/`` in the image id, and loses its
+    leading zeros where ``numeric``. ``told`` says that annotations tell which folder holds a picture.
     """
 
     name: str
     title: str
     folders: tuple[Folder, ...]
     numeric: bool
+    told: bool = False

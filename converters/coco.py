@@ -16,14 +16,14 @@ import msgspec
 
 from converters._coco import Caption, image_id, number_of, outer, picture_ref, pictures
 from converters._read import Broken, decode, items, read
-from converters._table import Form, Reading, Row, Shape, Source, Variant, malformed, record_of
+from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
 from schemas.errors import RecordError
 from schemas.prompt import Wording
 from schemas.record import Record, image_ref
 from schemas.text import tidy
 
 
-class Captioned(Row, frozen=True, kw_only=True):
+class Captioned(Pictured, frozen=True, kw_only=True):
     """One sentence about one picture."""
 
     caption: str

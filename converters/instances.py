@@ -19,7 +19,7 @@ import msgspec
 
 from converters._coco import Category, Region, outer, picture_ref, pictures, placed
 from converters._read import Broken, items, read
-from converters._table import Form, Reading, Row, Shape, Source, Variant, malformed, record_of
+from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
 from schemas.box import XYXY, Box, encode
 from schemas.dialect import Boxes, Phrase
 from schemas.errors import BoxError, Filtered, RecordError
@@ -49,14 +49,14 @@ class _Ids(msgspec.Struct, frozen=True):
     category_id: int
 
 
-class Annotated(Row, frozen=True, kw_only=True):
+class Annotated(Pictured, frozen=True, kw_only=True):
     """All that is annotated on one picture, and the names of the categories."""
 
     instances: list[Instance]
     categories: Mapping[int, str]
 
 
-class Kind(Row, frozen=True, kw_only=True):
+class Kind(Pictured, frozen=True, kw_only=True):
     """All regions of one category on one picture; name None where the file does not list the category."""
 
     name: str | None

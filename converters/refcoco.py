@@ -18,7 +18,7 @@ import msgspec
 
 from converters._coco import Region, by_id, image_id, number_of, outer, picture_ref, pictures, placed
 from converters._read import Broken, items, objects, read, unpickle
-from converters._table import Form, Reading, Row, Rows, Shape, Source, Variant, malformed, record_of
+from converters._table import Form, Pictured, Reading, Row, Rows, Shape, Source, Variant, malformed, record_of
 from schemas.box import XYXY, Box, Size, encode
 from schemas.dialect import Boxes
 from schemas.errors import BoxError, ConfigError, RecordError, SourceError
@@ -30,7 +30,7 @@ MOST_SENTENCES = 2_000_000  # RefCOCO has 142,210; a pickle can say one list ove
 _SPLITS = ("train", "val", "testA", "testB", "test")
 
 
-class Expression(Row, frozen=True, kw_only=True):
+class Expression(Pictured, frozen=True, kw_only=True):
     """One sentence about one region; bbox None where the annotation it names is not in the file."""
 
     phrase: str

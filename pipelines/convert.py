@@ -9,7 +9,7 @@ import msgspec
 
 from converters import find
 from converters._files import Found, resolve
-from converters._table import Malformed, Reading, Row, Source, Variant
+from converters._table import Malformed, Pictured, Reading, Row, Source, Variant, Whole
 from pipelines.loss import Loss
 from pipelines.progress import Progress, progress
 from schemas.box import Size, widened
@@ -21,6 +21,7 @@ from schemas.record import ImageRef, Record, lint
 SizeOf = Callable[[str], Size | None]
 STEP = 1000
 MALFORMED = "malformed row"
+_COUNTED = {"crowd_regions": "crowd region left out of a record", "empty_answers": "empty answer left out of a record"}
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class Outcome(NamedTuple):
 
     part: Part
     key: str
-    image: ImageRef
+    image: ImageRef | None
     record: Record | None
     reason: str = ""
     detail: str = ""
     rule: bool = False
     notes: tuple[str, ...] = ()
+    folder: str = ""
 
 
 def job(
@@ -57,11 +59,11 @@ def job(
 ) -> Job:
     """The job that the words of a command or a pool entry mean; ConfigError or SourceError where they mean none."""
     source = find(name)
-    known = {variant.task: variant for variant in source.variants}
+    known = {variant.name: variant for variant in source.variants}
     for task in tasks or ():
         if task not in known:
             raise ConfigError(f"{name}: {unknown('task', task, known)}")
-    variants = tuple(variant for variant in source.variants if tasks is None or variant.task in tasks)
+    variants = tuple(variant for variant in source.variants if tasks is None or variant.name in tasks)
     chosen = _options(source, options or {})
     return Job(source, split, resolve(source, root, split, form), variants, chosen)
 
@@ -70,9 +72,21 @@ def _options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     for name, value in given.items():
         if name not in source.options:
             raise ConfigError(f"{source.name}: {unknown('option', name, source.options)}")
-        if value not in source.options[name]:
-            raise ConfigError(f"{source.name}: {unknown(name, value, source.options[name])}")
-    return {name: given.get(name, values[0]) for name, values in source.options.items()}
+        _insist_possible(source, name, value)
+    return {name: given.get(name, _default(values)) for name, values in source.options.items()}
+
+
+def _default(values: tuple[str, ...] | Whole) -> str:
+    return values.text if isinstance(values, Whole) else values[0]
+
+
+def _insist_possible(source: Source, name: str, value: str) -> None:
+    values = source.options[name]
+    if not isinstance(values, Whole):
+        if value not in values:
+            raise ConfigError(f"{source.name}: {unknown(name, value, values)}")
+    elif value != values.text and not (value.isascii() and value.isdigit() and int(value[:18]) >= values.least):
+        raise ConfigError(f"{source.name}: {name}={value}: wanted a whole number of at least {values.least}")
 
 
 def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Iterator[Outcome]:
@@ -92,7 +106,7 @@ def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Itera
 
 
 def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
-    if not variant.boxed or size_of is None or row.image.width:
+    if not variant.boxed or size_of is None or row.image is None or row.image.width:
         return row
     size = size_of(row.image.id)
     if size is None:
@@ -109,7 +123,8 @@ def _outcome(row: Row, variant: Variant, wording: Wording, keys: set[str]) -> Ou
     except (Filtered, RecordError) as error:
         return _rejected(row, variant, error)
     keys.add(record.key)
-    return Outcome(_part(row, variant), record.key, row.image, record, notes=tuple(_notes(record, wording)))
+    notes, folder = tuple(_notes(record, wording)), row.folder if isinstance(row, Pictured) else ""
+    return Outcome(_part(row, variant), record.key, row.image, record, notes=notes, folder=folder)
 
 
 def _rejected(row: Row, variant: Variant, error: Filtered | RecordError) -> Outcome:
@@ -126,8 +141,8 @@ def _notes(record: Record, wording: Wording) -> Iterator[str]:
     for pair in record.meta:
         if pair.name == "clipped_px":
             yield "box clipped"
-        elif pair.name == "crowd_regions":
-            yield from ["crowd region left out of a record"] * int(pair.value)
+        elif pair.name in _COUNTED:
+            yield from [_COUNTED[pair.name]] * int(pair.value)
 
 
 def count(ledger: Ledger, outcome: Outcome) -> None:
@@ -195,7 +210,7 @@ def convert(
 
 def _told(job: Job, ledger: Ledger, loss: Loss, wording: Wording, complete: bool) -> Converted:
     official = job.found.form.counts.get(job.split)
-    counted = [variant.task for variant in job.variants if variant.task in job.source.counted]
+    counted = [variant.name for variant in job.variants if variant.name in job.source.counted]
     return Converted(
         source=job.source.name,
         split=job.split,

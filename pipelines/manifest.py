@@ -31,7 +31,7 @@ def decides(config: PoolConfig, jobs: Sequence[Job]) -> dict[str, Any]:
             "name": job.source.name,
             "split": job.split,
             "form": job.found.form.name,
-            "tasks": [variant.task for variant in job.variants],
+            "tasks": [variant.name for variant in job.variants],
             "options": dict(job.options),
         }
         for job in jobs

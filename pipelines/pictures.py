@@ -2,7 +2,9 @@
 
 Under each location of a collection, for each of its folders, files are looked for in ``<folder>/``, in ``<folder>.zip``
 and, where the location is itself such a folder or a flat one, right there; a location may also be a zip. Earlier
-locations and folders win. Nothing is searched for elsewhere, and nothing is ever extracted to disk.
+locations and folders win, unless an annotation says which folder it means; an empty file gives way to any other, as
+Visual Genome has pictures that lie in two folders, in one of them as an empty file. Nothing is searched for elsewhere,
+and nothing is ever extracted to disk.
 """
 
 import re
@@ -34,15 +36,36 @@ class Located(NamedTuple):
 
 
 def locate(collection: Collection, locations: Sequence[str]) -> dict[str, Located]:
-    """Every picture of the collection under the locations, by image id; SourceError where a location is not there."""
+    """Every picture of the collection under the locations, by image id; SourceError where a location is not there.
+
+    Where annotations tell which folder they mean, a picture that several hold is there under ``in_folder(folder, image
+    id)`` as well, for each of them.
+    """
     found: dict[str, Located] = {}
+    first: dict[str, str] = {}
     for location in locations:
         for folder in collection.folders:
-            pattern = re.compile(folder.pattern)
-            for name, located in _listed(location, folder):
-                if match := pattern.fullmatch(name):
-                    found.setdefault(_image_id(collection, match["id"]), located)
+            for id, located in _matching(collection, location, folder):
+                there = found.get(id)
+                if there is None or not there.bytes:
+                    found[id], first[id] = located, folder.path
+                elif collection.told and located.bytes and first[id] != folder.path and located != there:
+                    found.setdefault(in_folder(first[id], id), there)
+                    found.setdefault(in_folder(folder.path, id), located)
     return found
+
+
+def in_folder(folder: str, image: str) -> str:
+    """Under what key ``locate`` gives a picture of which a certain folder's file is meant."""
+    return f"{folder}:{image}"
+
+
+def _matching(collection: Collection, location: str, folder: Folder) -> Iterator[tuple[str, Located]]:
+    pattern = re.compile(folder.pattern)
+    for name, located in _listed(location, folder):
+        match = pattern.fullmatch(name)
+        if match:
+            yield _image_id(collection, match["id"]), located
 
 
 def sizes(pictures: Mapping[str, Located]) -> Callable[[str], Size | None]:
@@ -71,7 +94,7 @@ def read_picture(located: Located) -> bytes:
 
 
 def _image_id(collection: Collection, name: str) -> str:
-    return f"{collection.name}/{int(name) if collection.numeric else name}"
+    return f"{collection.name}/{name.lstrip('0') or '0' if collection.numeric else name}"
 
 
 def _listed(location: str, folder: Folder) -> Iterator[tuple[str, Located]]:
@@ -83,7 +106,7 @@ def _listed(location: str, folder: Folder) -> Iterator[tuple[str, Located]]:
         raise SourceError(f"no such folder of pictures: {location}")
     for place in (f"{path.rstrip('/')}/{folder.path}", path):
         if fs.isdir(place):
-            yield from _in_folder(fs, place)
+            yield from _in_nested(fs, place) if folder.nested else _in_folder(fs, place)
     zipped = f"{path.rstrip('/')}/{folder.path}.zip"
     if fs.isfile(zipped):
         yield from _in_zip(str(fs.unstrip_protocol(zipped)), folder)
@@ -96,10 +119,20 @@ def _in_folder(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, 
             yield name.rpartition("/")[2], Located(str(fs.unstrip_protocol(name)), None, entry["size"])
 
 
+def _in_nested(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, Located]]:
+    for entry in fs.ls(path, detail=True):
+        if entry["type"] == "directory":
+            parent = entry["name"].rstrip("/").rpartition("/")[2]
+            yield from ((f"{parent}/{name}", located) for name, located in _in_folder(fs, entry["name"]))
+
+
 def _in_zip(path: str, folder: Folder) -> Iterator[tuple[str, Located]]:
     for info in _zip(path).infolist():
         parent, _, name = info.filename.rpartition("/")
-        if parent.rpartition("/")[2] in (folder.path, ""):
+        if folder.nested:
+            parent, _, within = parent.rpartition("/")
+            name = f"{within}/{name}"
+        if parent == folder.path or parent.endswith(f"/{folder.path}") or not parent:
             yield name, Located(path, info.filename, info.file_size)
 
 

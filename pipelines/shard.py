@@ -25,7 +25,7 @@ from schemas.ledger import Ledger, Tally
 from schemas.pool import Fingerprint, PoolConfig, PoolManifest
 from schemas.prompt import Wording
 
-Pictures = Mapping[str, Located]
+Pictures = dict[str, Located]
 
 
 class Built(NamedTuple):
@@ -99,7 +99,7 @@ def _jobs(config: PoolConfig) -> tuple[Job, ...]:
 def _pictures(config: PoolConfig, jobs: Iterable[Job]) -> Pictures:
     for name in config.collections:
         collection(name)
-    found: dict[str, Located] = {}
+    found: Pictures = {}
     for name in sorted({one.source.collection for one in jobs if one.source.collection}):
         if not config.locations(name):
             raise ConfigError(f"collections: {name} is not given, and sources of this pool speak of its pictures")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from converters._table import CHAT
 from pipelines.convert import Converted
 from pipelines.shard import Built
 from pipelines.sources import FormState
@@ -129,7 +130,7 @@ def _ledger(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | 
     columns = ["part", "candidates", *(["official"] if official else []), "written", "rejected", "filtered", "notes"]
     table = _table(*columns, title=title)
     for tally in tallies:
-        known = [_number(official.get(tally.task or ""))] if official else []
+        known = [_number(official.get(tally.task or CHAT))] if official else []
         numbers = [_number(tally.candidates), *known, _number(tally.written)]
         table.add_row(str(tally.part), *numbers, *map(_counts, (tally.rejected, tally.filtered, tally.notes)))
     return table

@@ -8,7 +8,7 @@ import msgspec
 from converters import find, sources
 from converters._files import available, expected
 from converters._read import exists, filesystem, join
-from converters._table import Form, Source
+from converters._table import Form, Source, Whole
 from schemas.errors import SourceError
 
 
@@ -29,8 +29,8 @@ def described(source: Source) -> dict[str, Any]:
         "title": source.title,
         "collection": source.collection,
         "splits": dict(source.splits),
-        "tasks": {variant.task: variant.candidate for variant in source.variants},
-        "options": {name: list(values) for name, values in source.options.items()},
+        "tasks": {variant.name: variant.candidate for variant in source.variants},
+        "options": {name: _option(values) for name, values in source.options.items()},
         "forms": [_form(form) for form in source.forms],
         "unit": source.unit,
         "licence": source.licence,
@@ -54,6 +54,10 @@ def checked(name: str, root: str) -> list[FormState]:
     return [
         _state(source, root, split, form) for split in source.splits for form in source.forms if split in form.splits
     ]
+
+
+def _option(values: tuple[str, ...] | Whole) -> list[str]:
+    return [values.text, "a whole number"] if isinstance(values, Whole) else list(values)
 
 
 def _form(form: Form) -> dict[str, Any]:

@@ -6,13 +6,14 @@ task that packs it reads the few buckets of its range. Memory holds one source's
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from pipelines.convert import Job, Outcome, SizeOf, count, followed, outcomes
+from pipelines.pictures import Located, in_folder
 from pipelines.progress import Progress
 from schemas.errors import ImageError
 from schemas.ledger import Ledger, Part
@@ -99,16 +100,21 @@ def stage(
     staging: Staging,
     job: Job,
     wording: Wording,
-    pictures: Mapping[str, object],
+    pictures: MutableMapping[str, Located],
     missing: str,
     size: SizeOf,
     shown: Progress,
 ) -> None:
-    """Put every candidate of a job aside; a record whose picture is not among ``pictures`` is rejected or filtered."""
+    """Put every candidate of a job aside; a record whose picture is not among ``pictures`` is rejected or filtered.
+
+    Where several folders hold a picture, the one that an annotation names becomes the one in ``pictures``.
+    """
     for variant in job.variants:
         staging.ledger.open(Part(job.source.name, job.split, variant.task))
-    seen = (_if_present(outcome, job, pictures, missing) for outcome in outcomes(job, wording, size))
+    seen = (_if_present(outcome, pictures, missing) for outcome in outcomes(job, wording, size))
     for outcome in followed(seen, shown, f"{job.source.name} {job.split}"):
+        if outcome.folder and outcome.image and (meant := in_folder(outcome.folder, outcome.image.id)) in pictures:
+            pictures[outcome.image.id] = pictures[meant]
         staging.add(outcome)
 
 
@@ -124,15 +130,15 @@ def order_of(seed: int, group: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{group}".encode(), digest_size=8).digest(), "big")
 
 
-def _if_present(outcome: Outcome, job: Job, pictures: Mapping[str, object], missing: str) -> Outcome:
-    if outcome.record is None or not job.source.collection or outcome.image.id in pictures:
+def _if_present(outcome: Outcome, pictures: Mapping[str, Located], missing: str) -> Outcome:
+    if outcome.record is None or outcome.image is None or outcome.image.id in pictures:
         return outcome
     error = ImageError(f"{MISSING}: {outcome.image.id} is in none of the collection's folders")
     return outcome._replace(record=None, reason=error.reason, detail=str(error), rule=missing == "filter", notes=())
 
 
 def _staged(outcome: Outcome, seed: int) -> Staged:
-    group = outcome.image.id or outcome.key
+    group = outcome.image.id if outcome.image else outcome.key
     record = outcome.record
     return Staged(
         order=order_of(seed, group),
@@ -141,7 +147,7 @@ def _staged(outcome: Outcome, seed: int) -> Staged:
         source=outcome.part.source,
         split=outcome.part.split,
         task=outcome.part.task,
-        image=outcome.image if outcome.image.id else None,
+        image=outcome.image,
         record=msgspec.json.encode(record) if record else b"",
         reason=outcome.reason,
         detail=outcome.detail,

@@ -13,6 +13,7 @@ from schemas.errors import ShardError
 from schemas.pool import FileDigest
 
 CHUNK = 2**20
+ANNOTATIONS = (".json", ".xml", ".txt")
 
 
 def is_local(url: str) -> bool:
@@ -70,13 +71,23 @@ def write_aside(path: Path, data: bytes) -> FileDigest:
 
 
 def digest(url: str, name: str) -> FileDigest:
-    """The size and sha256 of what lies at a URL now, under the name that a receipt gives it."""
+    """The size and sha256 of what lies at a URL now, under the name that a receipt gives it.
+
+    Of a folder, whose URL ends in a slash: of the names, sizes and digests of all annotation files in it, sorted.
+    """
+    if url.endswith("/"):
+        return _folder_digest(url, name)
     sha, size = hashlib.sha256(), 0
     with fsspec.open(url, "rb") as file:
         while chunk := file.read(CHUNK):
             sha.update(chunk)
             size += len(chunk)
     return FileDigest(name, size, sha.hexdigest())
+
+
+def _folder_digest(url: str, name: str) -> FileDigest:
+    within = [digest(join(url, file), file) for file in sorted(files(url)) if file.endswith(ANNOTATIONS)]
+    return FileDigest(name, sum(one.bytes for one in within), sha256(msgspec.json.encode(within)))
 
 
 def sha256(data: bytes) -> str:

@@ -145,6 +145,14 @@ def decode(bins: Bins) -> Box:
     return Box(x1 / BINS, y1 / BINS, x2 / BINS, y2 / BINS)
 
 
+def token_box(bins: Bins, by: Codec) -> Box:
+    """A box that the codec encodes to exactly these bins, for text whose tokens are all there is; else BoxError."""
+    # What was rounded down lies above its bin's edge, and the edge itself may be a hair below it in binary.
+    above = 10**-DECIMALS if by.rounding == "down" else 0.0
+    x1, y1, x2, y2 = (round(min(bin / BINS + above, 1.0), DECIMALS) for bin in bins)
+    return Box(x1, y1, x2, y2)
+
+
 def self_iou(box: Box, by: Codec) -> float:
     """Intersection over union of the box with what is left of it after encoding and decoding, in [0, 1]."""
     return iou(box, decode(encode(box, by)))

@@ -11,15 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from schemas.box import CODECS, DEFAULT_CODEC, Codec
 from schemas.errors import ConfigError, unknown
 
 SLOTS: Mapping[str, tuple[str, ...]] = {
     "caption": (),
+    "grounding": (),
     "refer": ("phrase",),
     "identify": ("box",),
     "detection": ("phrase",),
+    "detection_phrase": ("phrase",),
+    "detection_caption": ("caption",),
+    "vqa": ("question",),
+    "vqa_choices": ("question", "choices"),
+    "refer_eval": ("phrase",),
+    "vqa_eval": ("question",),
+    "vsr_eval": ("statement",),
+    "vizwiz_eval": ("question",),
+    "hateful_memes_eval": ("text",),
 }
 
 _SLOT = re.compile(r"\{([a-z]+)\}")
@@ -54,6 +65,19 @@ def checked(name: str, pool: tuple[str, ...]) -> tuple[str, ...]:
         if sorted(found) != sorted(SLOTS[name]):
             raise ConfigError(f"template {template!r} of pool {name!r}: slots {found}, wanted {SLOTS[name]} once each")
     return pool
+
+
+def replaced(raw: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:
+    """A user's pools, which stand in for ours of the same names; ConfigError where one is unknown or malformed."""
+    pools = {}
+    for name, pool in raw.items():
+        if not isinstance(pool, list) or not all(isinstance(template, str) for template in pool):
+            raise ConfigError(f"{where}: template pool {name!r} is no list of texts")
+        try:
+            pools[name] = checked(name, tuple(pool))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+    return pools
 
 
 def fill(template: str, slots: Mapping[str, str]) -> str:

@@ -5,7 +5,8 @@ mixed types, so that Arrow, Hugging Face ``datasets`` and plain JSON readers all
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
@@ -14,13 +15,14 @@ import msgspec
 from schemas.box import Bins, Box, Codec, Size, encode
 from schemas.dialect import Span, box_text, parse, render
 from schemas.errors import BoxError, RecordError, TextError
-from schemas.prompt import Wording, choose, fill
+from schemas.prompt import Wording, choose, draw, fill
 from schemas.text import TASKS, quote
 
 SCHEMA = "boxcar/1"
 RECORD_KEY = re.compile(r"[A-Za-z0-9_/+-]+")
 IDENTIFIER = re.compile(rf"\[(?:{'|'.join(TASKS)})\] ")
 
+Role = Literal["user", "assistant"]
 Task = Literal["caption", "grounding", "refer", "identify", "detection", "vqa"]
 
 
@@ -60,14 +62,15 @@ class ImageRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One turn, with the role and key that chat templates take."""
 
-    role: Literal["user", "assistant"]
+    role: Role
     content: str
 
 
 class Draw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What it takes to word the record again: pool, slots, and all answers; pool None where nothing is drawn.
 
-    A slot named ``box`` holds the index of its box in the record's boxes, any other slot its text, unquoted.
+    A slot named ``box`` holds the index of its box in the record's boxes, any other slot its text, unquoted. Where
+    there are answers, the reply is one of them, each as likely as its count says.
     """
 
     pool: str | None
@@ -107,8 +110,8 @@ def image_ref(id: str, size: Size | None) -> ImageRef:
     return ImageRef(id, aliases=[], width=width, height=height, sha256=None, license=None, scores=[])
 
 
-def _roles(turns: int) -> list[str]:
-    return [("user", "assistant")[turn % 2] for turn in range(turns)]
+def _roles(turns: int) -> list[Role]:
+    return ["assistant" if turn % 2 else "user" for turn in range(turns)]
 
 
 def single_turn(
@@ -118,17 +121,48 @@ def single_turn(
     task: Task,
     *,
     slots: Sequence[Pair],
-    reply: Sequence[Span],
+    reply: Sequence[Span] | Sequence[Answer],
     boxes: Sequence[Box],
     wording: Wording,
     meta: Sequence[Pair] = (),
+    pool: str | None = None,
 ) -> Record:
-    """A record of one question, worded by its task's pool for epoch 0, and the reply; its boxes in reading order."""
-    drawn = Draw(pool=task, slots=list(slots), answers=[])
+    """A record of one question, worded for epoch 0, and the reply; its boxes in reading order.
+
+    ``pool`` is the template pool, by default the one named after the task. A reply of answers is drawn from them.
+    """
+    answers = [one for one in reply if isinstance(one, Answer)]
+    drawn = Draw(pool=pool or task, slots=list(slots), answers=answers)
     question = Message("user", asked(task, drawn, boxes, key, wording, epoch=0))
-    return Record(
-        key, source, split, task, [question, Message("assistant", render(reply))], list(boxes), drawn, list(meta)
-    )
+    said = answered(answers, key, wording, epoch=0) if answers else render(_spans(reply))
+    return Record(key, source, split, task, [question, Message("assistant", said)], list(boxes), drawn, list(meta))
+
+
+def chat(
+    key: str, source: str, split: str, turns: Sequence[Sequence[Span]], boxes: Sequence[Box], meta: Sequence[Pair] = ()
+) -> Record:
+    """A plain conversation: the turns, user first, as they are; nothing of it is drawn."""
+    messages = [Message(role, render(turn)) for role, turn in zip(_roles(len(turns)), turns, strict=True)]
+    return Record(key, source, split, None, messages, list(boxes), Draw(None, [], []), list(meta))
+
+
+def counted(texts: Iterable[str]) -> list[Answer]:
+    """The distinct answers with how often each was given, most frequent first, then as they first came."""
+    return [Answer(text, count) for text, count in Counter(texts).most_common()]
+
+
+def answered(answers: Sequence[Answer], key: str, wording: Wording, epoch: int) -> str:
+    """The answer drawn for that epoch, quoted: a pure function of (seed, key, epoch), as likely as its count says."""
+    left = draw(wording.seed, key, epoch, "answer") % sum(answer.count for answer in answers)
+    for answer in answers:
+        left -= answer.count
+        if left < 0:
+            return quote(answer.text)
+    raise RecordError(f"no answers: {key} has none that anybody gave")
+
+
+def _spans(reply: Iterable[Span | Answer]) -> Iterator[Span]:
+    return (one for one in reply if not isinstance(one, Answer))
 
 
 def asked(task: Task, drawn: Draw, boxes: Sequence[Box], key: str, wording: Wording, epoch: int) -> str:
@@ -141,8 +175,11 @@ def reworded(record: Record, wording: Wording, epoch: int) -> Record:
     """The record as it is asked in that epoch; the record itself where nothing of it is drawn."""
     if record.draw.pool is None or record.task is None:
         return record
-    question = asked(record.task, record.draw, record.boxes, record.key, wording, epoch)
-    return msgspec.structs.replace(record, messages=[Message("user", question), *record.messages[1:]])
+    question = Message("user", asked(record.task, record.draw, record.boxes, record.key, wording, epoch))
+    reply = record.messages[1:]
+    if record.draw.answers:
+        reply = [Message("assistant", answered(record.draw.answers, record.key, wording, epoch))]
+    return msgspec.structs.replace(record, messages=[question, *reply])
 
 
 def recoded(record: Record, by: Codec) -> Record:

@@ -2,6 +2,8 @@
 
 * White space (line breaks and no-break spaces too) becomes single blanks, trimmed at both ends; control characters
   count as white space. Case, spelling, punctuation and mojibake stay as they are.
+* Chat and instructions keep their lines, whose breaks and indentation mean something there (lists, tables, code): line
+  ends become line feeds, blanks at their ends go, control characters become blanks, and nothing else is changed.
 * Empty text, text over ``MAX_CHARS`` characters, and text that is no valid Unicode (lone surrogates) are TextErrors.
 * Strings that mean something to the box syntax or to a chat template are quoted: one backslash goes in after their
   first character (``<p>`` becomes ``<\\p>``). A quoted string gets one backslash more, so unquoting is exact.
@@ -28,11 +30,23 @@ _RESTS = {first: [re.escape(token[1:]) for token in RESERVED if token[0] == firs
 _QUOTABLE = re.compile("|".join(rf"{re.escape(c)}(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
 _QUOTED = re.compile("|".join(rf"{re.escape(c)}\\(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_LINE_END = re.compile(r"[^\S\n]*(?:\r\n?|\n|\x85|\u2028|\u2029)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def tidy(text: str, what: str = "text") -> str:
     """The text with its white space tidied and nothing else changed; TextError where nothing or no text is left."""
-    tidied = _BLANK.sub(" ", text).strip()
+    return _checked(_BLANK.sub(" ", text).strip(), what)
+
+
+def tidy_lines(text: str, what: str = "text") -> str:
+    """The text with its line ends unified and blank edges gone; TextError where nothing or no text is left."""
+    lines = _CONTROL.sub(" ", _LINE_END.sub("\n", text)).rstrip().split("\n")
+    first = next((place for place, line in enumerate(lines) if line.strip()), 0)
+    return _checked("\n".join(lines[first:]), what)
+
+
+def _checked(tidied: str, what: str) -> str:
     if not tidied:
         raise TextError(f"empty {what}")
     if len(tidied) > MAX_CHARS:

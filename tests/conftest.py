@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from pipelines.demo.publish import world, write_world
+from pipelines.demo.publish import world
+from pipelines.demo.sources import write_world
 
 settings.register_profile("boxcar", deadline=None, database=None, print_blob=True)
 settings.load_profile("boxcar")

@@ -8,7 +8,8 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from pipelines.demo.publish import world, write_world
+from pipelines.demo.publish import world
+from pipelines.demo.sources import write_world
 from pipelines.draw import drawn, samples, sheet
 from schemas.errors import BoxcarError, ConfigError
 

@@ -132,10 +132,12 @@ def test_an_outline_tells_kind_keys_and_first_items(tmp_path: Path) -> None:
     assert seen is not None
     assert (seen.kind, seen.keys) == ("object", frozenset("abcd"))
     assert seen.arrays == {"a": frozenset("xy"), "b": None, "c": None, "d": frozenset()}
+    path.write_bytes(b'{"7": {"x": 1}, "8": 5}')
+    assert outline(str(path)) == ("object", frozenset("78"), {"7": None, "8": None}, frozenset("x"))
     path.write_bytes(b'[{"q": 1}, 5]')
-    assert outline(str(path)) == ("list", frozenset("q"), {})
+    assert outline(str(path)) == ("list", frozenset("q"), {}, frozenset())
     path.write_bytes(b"[]")
-    assert outline(str(path)) == ("list", frozenset(), {})
+    assert outline(str(path)) == ("list", frozenset(), {}, frozenset())
 
 
 @pytest.mark.parametrize(

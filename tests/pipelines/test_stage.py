@@ -21,7 +21,7 @@ PART = Part("refcoco", "val", "refer")
 
 
 def rejected(image: str, key: str, reason: str = "empty box") -> Outcome:
-    return Outcome(PART, key, image_ref(image, None), None, reason, f"{reason}: it is", rule=False)
+    return Outcome(PART, key, image_ref(image, None) if image else None, None, reason, f"{reason}: it is", rule=False)
 
 
 @pytest.fixture(scope="module")

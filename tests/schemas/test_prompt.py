@@ -5,7 +5,22 @@ import pytest
 from schemas.errors import ConfigError
 from schemas.prompt import SLOTS, Wording, checked, choose, draw, fill, templates
 
-POOLS = {"caption": (), "refer": ("phrase",), "identify": ("box",), "detection": ("phrase",)}
+POOLS = {
+    "caption": (),
+    "grounding": (),
+    "refer": ("phrase",),
+    "identify": ("box",),
+    "detection": ("phrase",),
+    "detection_phrase": ("phrase",),
+    "detection_caption": ("caption",),
+    "vqa": ("question",),
+    "vqa_choices": ("question", "choices"),
+    "refer_eval": ("phrase",),
+    "vqa_eval": ("question",),
+    "vsr_eval": ("statement",),
+    "vizwiz_eval": ("question",),
+    "hateful_memes_eval": ("text",),
+}
 EACH = pytest.mark.parametrize("name", POOLS)
 
 # (seed, key, epoch, bits, template): worked out once, apart from the code. Whoever changes one of these changes the
@@ -42,7 +57,7 @@ def test_there_is_a_pool_for_each_task_that_is_asked() -> None:
 
 @EACH
 def test_every_pool_has_ten_different_templates_or_more(name: str) -> None:
-    assert len(templates()[name]) >= 10
+    assert len(templates()[name]) >= 10 if not name.endswith("_eval") else len(templates()[name]) == 1
     assert len(set(templates()[name])) == len(templates()[name])
 
 

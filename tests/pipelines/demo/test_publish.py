@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipelines.demo.coco import CATEGORIES
 from pipelines.demo.phrases import matches
-from pipelines.demo.publish import CATEGORIES, World, file_name, split_of, world, write_world
+from pipelines.demo.publish import World, file_name, split_of, world
+from pipelines.demo.sources import write_world
 from pipelines.demo.world import Scene, image_id
 
 IMAGES = 60
