@@ -23,6 +23,8 @@ def resolve(source: Source, root: str, split: str, form: str = "auto") -> Found:
     With ``auto``: the only one there, or the source's preferred one. Raises ConfigError for an unknown split or form,
     SourceError where nothing fits (it names what is missing) or several do (it says which ``--form`` to choose).
     """
+    if not source.forms:
+        raise ConfigError(f"{source.name} has no files of its own: {source.notes}")
     if split in source.closed:
         raise ConfigError(f"{source.name}: the answers of {split} were never published: nothing to train or score on")
     if split not in source.splits:

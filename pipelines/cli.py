@@ -47,6 +47,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key; repeatable.")]
+Templates = Annotated[str | None, typer.Option(help="A YAML of template pools in place of our own.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core where not given.")]
 
 
@@ -117,28 +118,30 @@ def sources(
 @app.command(short_help="Write one split of a source as JSON lines.")
 def convert(
     name: Annotated[str, typer.Argument(help="A source; see boxcar sources.")],
-    root: Annotated[str, typer.Option(help="The folder that holds the published files.")],
+    root: Annotated[str, typer.Option(help="Folder of the published files.")],
     split: Annotated[str, typer.Option(help="One of its splits.")],
     images: Annotated[list[str] | None, typer.Option(help="Where pictures lie; only sizes may need them.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeatable.")] = None,
-    form: Annotated[str, typer.Option(help="The published form, where several lie there.")] = "auto",
+    form: Annotated[str, typer.Option(help="Published form, if several.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="A .jsonl file; standard output where not given.")] = None,
     codec: Annotated[str, typer.Option(help="round-100 or trunc-100.")] = "round-100",
     limit: Annotated[int | None, typer.Option(min=0, help="Stop after so many records.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the wordings.")] = 0,
-    set: Sets = None,
+    max_records: Annotated[int | None, typer.Option(min=1, help="Keep so many a task, chosen by hash.")] = None,
+    templates: Templates = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the source: text=raw.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write one split of a source as {"image": .., "record": ..} lines of JSON.
-
-    The ledger goes to standard error, or to standard output with --out. --set text=raw sets an option of the source.
-    """
+    """Write one split as {"image": .., "record": ..} lines of JSON, the ledger to stderr (stdout with --out)."""
     from pipelines import show
     from pipelines.command import options, written
     from pipelines.convert import job
+    from pipelines.wording import worded
 
-    one = job(name, root, split, form, task, options(set or []))
-    told = written(one, out, codec, seed, images or [], limit)
+    one = job(name, root, split, form, task, options(set or []), max_records)
+    told = written(one, out, worded(seed, codec, templates), images or [], limit)
     show.converted(told, sys.stderr if out is None else sys.stdout, json)
 
 
@@ -149,10 +152,13 @@ def shard(
     workers: Workers = None,
     engine: Annotated[str, typer.Option(help="Where shards are packed: local.")] = "local",
     max_reject: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of rejects allowed.")] = None,
+    templates: Templates = None,
     set: Sets = None,
     json: Json = False,
 ) -> None:
     """Build a pool of verified WebDataset shards, one sample a picture; or go on with a build that was broken off."""
+    from json import dumps as quoted
+
     from manifests import load, override
     from pipelines import show
     from pipelines.command import insist_engine, worker_count
@@ -160,7 +166,8 @@ def shard(
     from schemas.pool import pool_config
 
     insist_engine(engine)
-    config = pool_config(override(load(pool), set or []), pool)
+    own = [f"templates={quoted(templates)}"] if templates else []
+    config = pool_config(override(load(pool), [*(set or []), *own]), pool)
     target = out or f"pools/{config.pool}"
     show.built(build(config, target, worker_count(workers, config, target), max_reject), json)
 

@@ -9,7 +9,6 @@ from converters import collection
 from pipelines import store
 from pipelines.convert import Converted, Job, SizeOf, convert
 from pipelines.pictures import locate, sizes
-from schemas.box import codec as find_codec
 from schemas.errors import ConfigError, unknown
 from schemas.pool import PoolConfig
 from schemas.prompt import Wording
@@ -42,9 +41,8 @@ def worker_count(asked: int | None, config: PoolConfig, out: str) -> int:
     return asked or (1 if any(map(store.in_process, (out, *config.places()))) else cores())
 
 
-def written(job: Job, out: Path | None, codec: str, seed: int, images: Sequence[str], limit: int | None) -> Converted:
+def written(job: Job, out: Path | None, wording: Wording, images: Sequence[str], limit: int | None) -> Converted:
     """Convert to a file that appears when it is whole, or to standard output."""
-    wording = Wording(seed, find_codec(codec))
     size = _sizes(job, images) if images else None
     if out is None:
         return convert(job, sys.stdout.buffer, wording, size, limit)

@@ -12,6 +12,7 @@ from converters._files import Found, resolve
 from converters._table import Malformed, Pictured, Reading, Row, Source, Variant, Whole
 from pipelines.loss import Loss
 from pipelines.progress import Progress, progress
+from pipelines.sampling import at_most
 from schemas.box import Size, widened
 from schemas.errors import ConfigError, Filtered, RecordError, unknown
 from schemas.ledger import Ledger, Part, Tally
@@ -33,6 +34,7 @@ class Job:
     found: Found
     variants: tuple[Variant, ...]
     options: Mapping[str, str]
+    max_records: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -56,6 +58,7 @@ def job(
     form: str = "auto",
     tasks: Sequence[str] | None = None,
     options: Mapping[str, str] | None = None,
+    max_records: int | None = None,
 ) -> Job:
     """The job that the words of a command or a pool entry mean; ConfigError or SourceError where they mean none."""
     source = find(name)
@@ -65,7 +68,7 @@ def job(
             raise ConfigError(f"{name}: {unknown('task', task, known)}")
     variants = tuple(variant for variant in source.variants if tasks is None or variant.name in tasks)
     chosen = _options(source, options or {})
-    return Job(source, split, resolve(source, root, split, form), variants, chosen)
+    return Job(source, split, resolve(source, root, split, form), variants, chosen, max_records)
 
 
 def _options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
@@ -102,7 +105,7 @@ def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Itera
                 yield _rejected(row, variant, RecordError(f"{MALFORMED}: {row.why}"))
                 continue
             for candidate in variant.candidates(_sized(row, variant, size_of)):
-                yield _outcome(candidate, variant, wording, keys)
+                yield outcome_of(candidate, variant, wording, keys)
 
 
 def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
@@ -114,7 +117,8 @@ def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
     return msgspec.structs.replace(row, image=msgspec.structs.replace(row.image, width=size.width, height=size.height))
 
 
-def _outcome(row: Row, variant: Variant, wording: Wording, keys: set[str]) -> Outcome:
+def outcome_of(row: Row, variant: Variant, wording: Wording, keys: set[str]) -> Outcome:
+    """What one candidate became: a linted record, whose key is new to ``keys`` and then among them, or why none."""
     try:
         record = variant.record(row, wording)
         lint(record, wording.codec)
@@ -196,7 +200,8 @@ def convert(
         ledger.open(Part(job.source.name, job.split, variant.task))
     written, complete = 0, True
     with progress("candidates read", None) as shown:
-        for outcome in followed(outcomes(job, wording, size_of), shown, f"{job.source.name} {job.split}"):
+        found = at_most(job.max_records, lambda: outcomes(job, wording, size_of), wording.seed)
+        for outcome in followed(found, shown, f"{job.source.name} {job.split}"):
             if limit is not None and written >= limit:
                 complete = False
                 break

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from converters.multitask import SOURCE as MULTITASK
 from schemas.errors import RejectsError
 from schemas.ledger import Tally
 from schemas.pool import PoolConfig
@@ -13,8 +14,12 @@ Split = tuple[str, str]
 
 
 def bounds(config: PoolConfig, override: float | None) -> dict[Split, float]:
-    """The largest share of candidates that may be rejected, per (source, split)."""
-    return {
+    """The largest share of candidates that may be rejected, per (source, split).
+
+    Conversations are rejected with the pictures they are about, whose own sources have their bounds.
+    """
+    made = {(MULTITASK.name, split): 1.0 for split in (config.multitask.splits if config.multitask else ())}
+    return made | {
         (entry.name, split): entry.max_reject if override is None else override
         for entry in config.sources
         for split in entry.splits

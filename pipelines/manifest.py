@@ -18,14 +18,18 @@ from schemas.errors import ShardError
 from schemas.export import features
 from schemas.ledger import Ledger, Tally
 from schemas.pool import FileDigest, Fingerprint, PoolConfig, PoolManifest, Receipt
+from schemas.prompt import Wording, templates
 from schemas.record import SCHEMA
 
 ENERGON_VERSION = "7.4.1"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding foreign JSON may raise
 
 
-def decides(config: PoolConfig, jobs: Sequence[Job]) -> dict[str, Any]:
-    """What of a config decides the pool's bytes: no roots, locations, output, workers or bounds; forms as found."""
+def decides(config: PoolConfig, jobs: Sequence[Job], wording: Wording) -> dict[str, Any]:
+    """What of a config decides the pool's bytes: no roots, locations, output, workers or bounds; forms as found.
+
+    Of the template pools, those that are not Boxcar's own, in full: who words records anew needs them.
+    """
     sources = [
         {
             "name": job.source.name,
@@ -33,11 +37,13 @@ def decides(config: PoolConfig, jobs: Sequence[Job]) -> dict[str, Any]:
             "form": job.found.form.name,
             "tasks": [variant.name for variant in job.variants],
             "options": dict(job.options),
+            "max_records": job.max_records,
         }
         for job in jobs
     ]
-    kept = config.model_dump(include={"pool", "missing_images", "image", "shard", "codec", "seed"})
-    return {**kept, "collections": sorted(config.collections), "sources": sources}
+    kept = config.model_dump(include={"pool", "multitask", "missing_images", "image", "shard", "codec", "seed"})
+    own = {name: list(pool) for name, pool in wording.pools.items() if pool != templates()[name]}
+    return {**kept, "templates": own, "collections": sorted(config.collections), "sources": sources}
 
 
 def build_versions() -> dict[str, str]:

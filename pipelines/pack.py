@@ -16,16 +16,18 @@ import pyarrow as pa
 from converters import find
 from converters._read import exists
 from pipelines import store
+from pipelines.conversations import conversations
 from pipelines.images import Stored, stored
 from pipelines.layout import INDEX, names, stem_of
 from pipelines.manifest import UNREADABLE
 from pipelines.pictures import Located, read_picture
 from pipelines.plan import Planned
-from pipelines.stage import Staged, staged
+from pipelines.stage import Staged, staged, staged_of
 from pipelines.tar import TarWriter, index_bytes, members
 from schemas.errors import ImageError, RecordError, ShardError
 from schemas.ledger import Ledger
-from schemas.pool import FileDigest, ImagePolicy, Receipt
+from schemas.pool import FileDigest, ImagePolicy, Multitask, Receipt
+from schemas.prompt import Wording
 from schemas.record import SCHEMA, ImageRef
 
 ABOUT_ONE_PX = 1.0
@@ -43,6 +45,8 @@ class ShardTask:
     buckets: Path
     pictures: Mapping[str, Located] = field(repr=False)
     policy: ImagePolicy = field(repr=False)
+    multitask: Multitask | None = field(repr=False)
+    wording: Wording = field(repr=False)
 
     def __str__(self) -> str:
         return names(self.pool, self.planned.shard).tar
@@ -138,10 +142,28 @@ def _sample(task: ShardTask, shard: _Shard, rows: list[Staged]) -> None:
     except ImageError as error:
         for row in with_record:
             _enter(shard, row, error.reason, str(error), rule=False)
+        _conversations(task, shard, with_record, [], error)
         return
     kept = [row for row in with_record if _fits(shard, row, picture)]
+    made = _conversations(task, shard, with_record, kept, None)
     if kept:
-        _add(task, shard, kept, picture)
+        _add(task, shard, sorted([*kept, *made], key=lambda row: row.key), picture)
+
+
+def _conversations(
+    task: ShardTask, shard: _Shard, rows: list[Staged], kept: list[Staged], error: ImageError | None
+) -> list[Staged]:
+    if task.multitask is None or not rows:
+        return []
+    made = []
+    for outcome in conversations(task.multitask, task.wording, rows, kept, error):
+        row = staged_of(outcome, task.wording.seed)
+        if row.record:
+            shard.ledger.written(row.part, row.notes)
+            made.append(row)
+        else:
+            _enter(shard, row, row.reason, row.detail, row.rule)
+    return made
 
 
 def _fits(shard: _Shard, row: Staged, picture: Stored | None) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from converters import collection
 from converters._read import exists
+from converters.multitask import SOURCE as MULTITASK
 from pipelines import engine, store
 from pipelines.convert import Job, job
 from pipelines.layout import BUILD, MANIFEST, is_pool_file, names
@@ -18,9 +19,9 @@ from pipelines.pictures import Located, locate, sizes
 from pipelines.plan import Planned, plan, plan_digest
 from pipelines.progress import progress
 from pipelines.stage import Staging, stage
+from pipelines.wording import worded
 from pipelines.workspace import workspace
-from schemas.box import codec
-from schemas.errors import ConfigError, ShardError
+from schemas.errors import ConfigError, ShardError, unknown
 from schemas.ledger import Ledger, Tally
 from schemas.pool import Fingerprint, PoolConfig, PoolManifest
 from schemas.prompt import Wording
@@ -45,6 +46,7 @@ class _Build(NamedTuple):
     pictures: Pictures
     fingerprints: list[Fingerprint]
     limits: Mapping[tuple[str, str], float]
+    wording: Wording
 
 
 def shard(config: PoolConfig, out: str, workers: int = 1, max_reject: float | None = None) -> Built:
@@ -55,11 +57,13 @@ def shard(config: PoolConfig, out: str, workers: int = 1, max_reject: float | No
     """
     out = store.absolute(out)
     jobs = _jobs(config)
+    _insist_known_splits(config)
+    wording = worded(config.seed, config.codec, config.templates)
     _insist_reachable(config, out, workers)
     _insist_ours(config.pool, out)
     pictures = _pictures(config, jobs)
     fingerprints = [fingerprint for one in jobs for fingerprint in _fingerprints(config, one)]
-    build = _Build(config, out, jobs, pictures, fingerprints, bounds(config, max_reject))
+    build = _Build(config, out, jobs, pictures, fingerprints, bounds(config, max_reject), wording)
     with build_log(out) as tell, workspace(out) as scratch:
         tell("begun", pool=config.pool, workers=workers, versions=build_versions())
         built = _built(build, scratch, workers, tell)
@@ -69,10 +73,10 @@ def shard(config: PoolConfig, out: str, workers: int = 1, max_reject: float | No
 
 def _built(build: _Build, scratch: Path, workers: int, tell: Tell) -> Built:
     staging = _staged(build, scratch)
-    staged = staging.ledger.tallies()
+    staged = staging.tallies()
     insist_within(build.limits, candidates_of(staged), staged, staging.examples)
     shards = plan(staging.weights, build.pictures, build.config.shard, build.config.seed)
-    decided = decides(build.config, build.jobs)
+    decided = decides(build.config, build.jobs, build.wording)
     digest = plan_digest(shards, build.pictures, {"config": decided, "versions": build_versions()}, staging.digest())
     tell("planned", plan=digest, shards=len(shards), samples=len(staging.weights))
     if manifest := _already(build.out, digest):
@@ -86,10 +90,16 @@ def _built(build: _Build, scratch: Path, workers: int, tell: Tell) -> Built:
     return Built(manifest, build.out, sum(one.reused for one in packed))
 
 
+def _insist_known_splits(config: PoolConfig) -> None:
+    for split in config.multitask.splits if config.multitask else ():
+        if split not in MULTITASK.splits:
+            raise ConfigError(f"multitask: {unknown('split', split, MULTITASK.splits)}")
+
+
 def _jobs(config: PoolConfig) -> tuple[Job, ...]:
     # Sorted, so that the order in which a person lists sources decides nothing.
     jobs = (
-        job(entry.name, entry.root, split, entry.form, entry.tasks, entry.options)
+        job(entry.name, entry.root, split, entry.form, entry.tasks, entry.options, entry.max_records)
         for entry in config.sources
         for split in entry.splits
     )
@@ -134,12 +144,11 @@ def _ours(pool: str, name: str) -> bool:
 
 
 def _staged(build: _Build, scratch: Path) -> Staging:
-    staging = Staging(scratch / "buckets", build.config.seed)
-    wording = Wording(build.config.seed, codec(build.config.codec))
+    staging = Staging(scratch / "buckets", build.config.seed, multitask=build.config.multitask)
     size = sizes(build.pictures)
     with progress("candidates read", None) as shown:
         for one in build.jobs:
-            stage(staging, one, wording, build.pictures, build.config.missing_images, size, shown)
+            stage(staging, one, build.wording, build.pictures, build.config.missing_images, size, shown)
     return staging
 
 
@@ -189,6 +198,8 @@ def _tasks(build: _Build, shards: Sequence[Planned], plan: str, scratch: Path) -
             buckets=scratch / "buckets",
             pictures={group: build.pictures[group] for group in planned.groups if group in build.pictures},
             policy=build.config.image,
+            multitask=build.config.multitask,
+            wording=build.wording,
         )
 
 

@@ -6,17 +6,21 @@ task that packs it reads the few buckets of its range. Memory holds one source's
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from converters.multitask import SOURCE as MULTITASK
 from pipelines.convert import Job, Outcome, SizeOf, count, followed, outcomes
 from pipelines.pictures import Located, in_folder
 from pipelines.progress import Progress
+from pipelines.sampling import at_most
 from schemas.errors import ImageError
-from schemas.ledger import Ledger, Part
+from schemas.ledger import Ledger, Part, Tally
+from schemas.pool import Multitask
 from schemas.prompt import Wording
 from schemas.record import ImageRef
 
@@ -55,13 +59,18 @@ class Staged(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass
 class Staging:
-    """A folder of buckets being filled; what each picture's records weigh, the ledger, an example of each reason."""
+    """A folder of buckets being filled; what each picture's records weigh, the ledger, an example of each reason.
+
+    ``pictured`` are the pictures and splits of which conversations are to be made.
+    """
 
     folder: Path
     seed: int
     ledger: Ledger = field(default_factory=Ledger)
     weights: dict[str, int] = field(default_factory=dict)
     examples: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    multitask: Multitask | None = None
+    pictured: set[tuple[str, str]] = field(default_factory=set)
     _buffers: dict[int, list[Staged]] = field(default_factory=dict)
     _sha: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     _held: int = 0
@@ -71,13 +80,28 @@ class Staging:
         count(self.ledger, outcome)
         if outcome.record is None:
             self.examples.setdefault((*outcome.part[:2], outcome.reason), outcome.detail)
-        staged = _staged(outcome, self.seed)
+        staged = staged_of(outcome, self.seed)
         self._buffers.setdefault(staged.order * BUCKETS // HASHES, []).append(staged)
         self._held += 300 + len(staged.record)
         if staged.record:
-            self.weights[staged.group] = self.weights.get(staged.group, 0) + len(staged.record) + 1
+            self._weigh(staged)
         if self._held > _FLUSH_BYTES:
             self.flush()
+
+    def tallies(self) -> list[Tally]:
+        """What was read, and the conversations that packing will be asked for."""
+        told = self.ledger.tallies()
+        for split, pictures in sorted(Counter(split for _, split in self.pictured).items()):
+            count = pictures * (self.multitask.per_picture if self.multitask else 0)
+            told.append(Tally(MULTITASK.name, split, None, count, count, [], [], []))
+        return told
+
+    def _weigh(self, staged: Staged) -> None:
+        weight = len(staged.record) + 1
+        if self.multitask and staged.image and staged.split in self.multitask.splits:
+            self.pictured.add((staged.group, staged.split))
+            weight *= 1 + self.multitask.per_picture  # a conversation repeats some of it
+        self.weights[staged.group] = self.weights.get(staged.group, 0) + weight
 
     def flush(self) -> None:
         """Write what is held in memory to the buckets."""
@@ -111,8 +135,11 @@ def stage(
     """
     for variant in job.variants:
         staging.ledger.open(Part(job.source.name, job.split, variant.task))
-    seen = (_if_present(outcome, pictures, missing) for outcome in outcomes(job, wording, size))
-    for outcome in followed(seen, shown, f"{job.source.name} {job.split}"):
+
+    def seen() -> Iterator[Outcome]:
+        return (_if_present(outcome, pictures, missing) for outcome in outcomes(job, wording, size))
+
+    for outcome in followed(at_most(job.max_records, seen, wording.seed), shown, f"{job.source.name} {job.split}"):
         if outcome.folder and outcome.image and (meant := in_folder(outcome.folder, outcome.image.id)) in pictures:
             pictures[outcome.image.id] = pictures[meant]
         staging.add(outcome)
@@ -137,7 +164,8 @@ def _if_present(outcome: Outcome, pictures: Mapping[str, Located], missing: str)
     return outcome._replace(record=None, reason=error.reason, detail=str(error), rule=missing == "filter", notes=())
 
 
-def _staged(outcome: Outcome, seed: int) -> Staged:
+def staged_of(outcome: Outcome, seed: int) -> Staged:
+    """The outcome as it is put aside."""
     group = outcome.image.id if outcome.image else outcome.key
     record = outcome.record
     return Staged(

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schemas.box import CODECS, DEFAULT_CODEC
 from schemas.errors import ConfigError, unknown
 from schemas.ledger import Tally
+from schemas.text import TASKS
 
 _UNITS = {"": 1, "B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _BYTES = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
@@ -33,6 +34,11 @@ def _known_codec(name: str) -> str:
     return name
 
 
+def _as_written(value: Any) -> Any:
+    # 16384 and null are how YAML says what an option's text is.
+    return "none" if value is None else str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 ByteSize = Annotated[int, BeforeValidator(_size_in_bytes), Field(ge=1024)]
 CodecName = Annotated[str, AfterValidator(_known_codec)]
 
@@ -42,14 +48,18 @@ class _Config(BaseModel):
 
 
 class SourceEntry(_Config):
-    """One source of a pool: where it lies, which splits and tasks of it, and how much of it may be rejected."""
+    """One source of a pool: where it lies, which splits and tasks of it, how much of it may be rejected.
+
+    ``max_records`` keeps that many records of each split and task, chosen by hash, and leaves out the rest, counted.
+    """
 
     name: str
     root: str
     splits: list[str] = Field(min_length=1)
     form: Annotated[str, BeforeValidator(lambda form: str(form) if isinstance(form, int) else form)] = "auto"
     tasks: Annotated[list[str], Field(min_length=1)] | None = None
-    options: dict[str, str] = {}
+    options: dict[str, Annotated[str, BeforeValidator(_as_written)]] = {}
+    max_records: int | None = Field(None, ge=1)
     max_reject: float = Field(0.01, ge=0, le=1)
 
 
@@ -75,12 +85,35 @@ class ShardPolicy(_Config):
     max_samples: int = Field(10_000, ge=1)
 
 
+class Multitask(_Config):
+    """Conversations to be made of each picture's own records of these tasks, within one split."""
+
+    min_turns: int = Field(2, ge=2)
+    max_turns: int = Field(6, ge=2)
+    per_picture: int = Field(1, ge=1)
+    tasks: list[str] = ["caption", "grounding", "refer", "identify", "detection", "vqa"]
+    splits: list[str] = Field(["train"], min_length=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Multitask":
+        if self.min_turns > self.max_turns:
+            raise ValueError("min_turns is more than max_turns")
+        for task in self.tasks:
+            if task not in TASKS:
+                raise ValueError(unknown("task", task, TASKS))
+        if len(set(self.tasks)) < 2:
+            raise ValueError("a conversation is of two tasks or more")
+        return self
+
+
 class PoolConfig(_Config):
-    """A pool YAML."""
+    """A pool YAML. ``templates`` is a YAML of template pools that stand in for Boxcar's own."""
 
     pool: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     collections: dict[str, str | list[str]]
     sources: list[SourceEntry] = Field(min_length=1)
+    multitask: Multitask | None = None
+    templates: str | None = None
     missing_images: Literal["reject", "filter"] = "reject"
     image: ImagePolicy = ImagePolicy()
     shard: ShardPolicy = ShardPolicy()
@@ -127,7 +160,12 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    models: Mapping[str, type[BaseModel]] = {"sources": SourceEntry, "image": ImagePolicy, "shard": ShardPolicy}
+    models: Mapping[str, type[BaseModel]] = {
+        "sources": SourceEntry,
+        "image": ImagePolicy,
+        "shard": ShardPolicy,
+        "multitask": Multitask,
+    }
     model = models[str(loc[0])] if loc else PoolConfig
     return [".".join([*map(str, loc), name]) for name in model.model_fields]
 

@@ -60,7 +60,7 @@ def test_every_row_of_the_table_says_all_that_it_must() -> None:
         assert source.citation
         assert source.homepage.startswith("https://")
         assert set(source.splits.values()) <= {"train", "eval"}
-        assert {split for form in source.forms for split in form.splits} == set(source.splits)
+        assert {split for form in source.forms for split in form.splits} == set(source.splits if source.forms else ())
         assert set(source.counted) <= {variant.name for variant in source.variants}
         assert set(source.preferred) <= {form.name for form in source.forms}
         assert all(set(form.counts) <= set(source.splits) for form in source.forms)

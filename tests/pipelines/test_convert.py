@@ -221,9 +221,9 @@ def test_an_output_file_appears_only_when_it_is_whole(
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.convert.outcomes", broken)
         with pytest.raises(SourceError):
-            written(one, out, "round-100", 0, [], None)
+            written(one, out, Wording(), [], None)
     assert out.read_text() == "an earlier run\n" and list(tmp_path.iterdir()) == [out]
-    told = written(one, out, "round-100", 0, [], None)
+    told = written(one, out, Wording(), [], None)
     assert len(out.read_text().splitlines()) == sum(tally.written for tally in told.ledger)
     assert list(tmp_path.iterdir()) == [out]
 
@@ -237,7 +237,7 @@ def test_sizes_come_from_folders_and_zips_of_pictures_where_asked_for(demo_files
         sizes = {image["id"]: (image.pop("width"), image.pop("height")) for image in raw["images"]}
         (root / name).write_text(json.dumps(raw))
         out = tmp_path / f"{side}.jsonl"
-        written(job("coco_instances", str(root), side), out, "round-100", 0, [str(demo_files / "coco")], None)
+        written(job("coco_instances", str(root), side), out, Wording(), [str(demo_files / "coco")], None)
         lines = [json.loads(line) for line in out.read_text().splitlines()]
         assert lines
         for line in lines:

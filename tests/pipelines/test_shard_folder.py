@@ -258,7 +258,18 @@ def test_the_manifest_holds_the_config_that_decides_bytes_and_no_more(config: Co
     assert build(config, tmp_path / "pool").manifest.config == {
         "pool": "little",
         "collections": ["coco"],
-        "sources": [{"name": "coco_caption", "split": "val", "form": "2014", "tasks": ["caption"], "options": {}}],
+        "sources": [
+            {
+                "name": "coco_caption",
+                "split": "val",
+                "form": "2014",
+                "tasks": ["caption"],
+                "options": {},
+                "max_records": None,
+            }
+        ],
+        "multitask": None,
+        "templates": {},
         "missing_images": "filter",
         "image": {"max_side": 500, "min_short_side": 448, "stretch": None, "quality": 90},
         "shard": {"max_bytes": 512 * 2**20, "max_samples": 4},

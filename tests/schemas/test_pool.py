@@ -126,7 +126,9 @@ def test_a_wrong_value_is_told_with_its_place(keys: dict[str, Any], place: str) 
         ({"max_reject": float("nan")}, "max_reject"),
         ({"root": 5}, "root"),
         ({"tasks": "refer"}, "tasks"),
-        ({"options": {"text": 1}}, "options.text"),
+        ({"options": {"text": 1.5}}, "options.text"),
+        ({"options": {"text": True}}, "options.text"),
+        ({"max_records": 0}, "max_records"),
     ],
 )
 def test_a_wrong_value_of_a_source_is_told_with_its_place(keys: dict[str, Any], place: str) -> None:
