@@ -30,7 +30,7 @@ _RESTS = {first: [re.escape(token[1:]) for token in RESERVED if token[0] == firs
 _QUOTABLE = re.compile("|".join(rf"{re.escape(c)}(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
 _QUOTED = re.compile("|".join(rf"{re.escape(c)}\\(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_LINE_END = re.compile(r"[^\S\n]*(?:\r\n?|\n|\x85|\u2028|\u2029)")
+_LINE_END = re.compile(r"\r\n?|[\n\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -41,9 +41,9 @@ def tidy(text: str, what: str = "text") -> str:
 
 def tidy_lines(text: str, what: str = "text") -> str:
     """The text with its line ends unified and blank edges gone; TextError where nothing or no text is left."""
-    lines = _CONTROL.sub(" ", _LINE_END.sub("\n", text)).rstrip().split("\n")
-    first = next((place for place, line in enumerate(lines) if line.strip()), 0)
-    return _checked("\n".join(lines[first:]), what)
+    lines = [line.rstrip() for line in _CONTROL.sub(" ", _LINE_END.sub("\n", text)).split("\n")]
+    first = next((place for place, line in enumerate(lines) if line), 0)
+    return _checked("\n".join(lines[first:]).rstrip("\n"), what)
 
 
 def _checked(tidied: str, what: str) -> str:
