@@ -124,6 +124,15 @@ def _hint(source: Source, root: str, split: str) -> str:
             return f"; {name} is there, but it or what belongs with it is not as published"
         if parent and exists(join(root, base)):
             return f"; {base} lies in the root itself: give the folder above it as the root"
-        if near := difflib.get_close_matches(base, names(join(root, parent)), n=1, cutoff=0.8):
-            return f"; found {join(parent, near[0]) if parent else near[0]}: misspelt or another split?"
+        if near := nearest(source, root, name):
+            return f"; found {near}: misspelt or another split?"
+    return ""
+
+
+def nearest(source: Source, root: str, name: str) -> str:
+    """What lies where that file should and is called almost the same, relative to the root; empty where nothing is."""
+    parent, _, base = name.rstrip("/").rpartition("/")
+    for place in source.places:
+        if near := difflib.get_close_matches(base, names(join(root, place, parent)), n=1, cutoff=0.8):
+            return "/".join(filter(None, (place, parent, near[0])))
     return ""

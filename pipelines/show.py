@@ -77,7 +77,10 @@ def _below(root: str, file: str) -> str:
 
 
 def _absence(row: FormState) -> str:
-    return f"missing: {' + '.join(row.missing)}" if row.missing else f"{' + '.join(row.files)}: not this form's content"
+    if not row.missing:
+        return f"{' + '.join(row.files)}: not this form's content"
+    named = zip(row.missing, row.near, strict=True)
+    return f"missing: {' + '.join(f'{name} (there is {near})' if near else name for name, near in named)}"
 
 
 def converted(told: Converted, file: IO[str], as_json: bool) -> None:

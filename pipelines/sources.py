@@ -6,19 +6,23 @@ from typing import Any
 import msgspec
 
 from converters import find, sources
-from converters._files import available, expected
+from converters._files import available, expected, nearest
 from converters._read import exists, filesystem, join
 from converters._table import Form, Source, Whole
 from schemas.errors import SourceError
 
 
 class FormState(msgspec.Struct, frozen=True):
-    """One form of one split in a folder: its files, those not there, and whether it is there as published."""
+    """One form of one split in a folder: its files, those not there, and whether it is there as published.
+
+    ``near`` are what lies in place of the missing ones under almost the same names, empty texts where nothing does.
+    """
 
     split: str
     form: str
     files: list[str]
     missing: list[str]
+    near: list[str]
     found: bool
 
 
@@ -69,9 +73,12 @@ def _state(source: Source, root: str, split: str, form: Form) -> FormState:
     files = list(expected(form, split))
     found = [one for one in available(source, root, split) if one.form.name == form.name]
     if found:
-        return FormState(split, form.name, list(found[0].files), [], found=True)
+        return FormState(split, form.name, list(found[0].files), [], [], found=True)
     missing = [name for name in files if not any(exists(join(root, place, name)) for place in source.places)]
-    return FormState(split, form.name, files, missing, found=False)
+    published = {name for other in source.forms for one in other.splits for name in expected(other, one)}
+    likely = [nearest(source, root, name) for name in missing]
+    near = ["" if name in published else name for name in likely]
+    return FormState(split, form.name, files, missing, near, found=False)
 
 
 if __name__ == "__main__":
