@@ -104,25 +104,25 @@ def _without_placeholder(question: str) -> str:
     return question
 
 
-def _source(name: str, file: str, title: str, count: int) -> Source:
+def _source(name: str, file: str, title: str) -> Source:
     return Source(
         name=name,
         title=title,
         collection="coco",
         splits={"train": "train"},
-        forms=(Form("published", (file,), {"train": "train"}, rows, counts={"train": count}),),
+        forms=(Form("published", (file,), {"train": "train"}, rows),),
         variants=(Variant(None, candidate="a conversation", record=conversation, boxed=False),),
         unit="conversations",
-        counted=("chat",),
+        counted=(),
         licence="CC-BY-4.0 and OpenAI's terms (text); Flickr terms (pictures)",
         citation="Liu et al. 2023, arXiv:2304.08485",
         homepage="https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K",
-        notes="GPT-4 wrote the text from captions and boxes, without seeing the pictures",
+        notes="GPT-4 wrote the text from captions and boxes, not from pictures; no exact count is official",
     )
 
 
 CONVERTERS = (
-    _source("llava_conversation", "conversation_58k.json", "LLaVA, conversations", 56_681),
-    _source("llava_detail", "detail_23k.json", "LLaVA, detailed descriptions", 23_240),
-    _source("llava_reason", "complex_reasoning_77k.json", "LLaVA, complex reasoning", 76_643),
+    _source("llava_conversation", "conversation_58k.json", "LLaVA, conversations"),
+    _source("llava_detail", "detail_23k.json", "LLaVA, detailed descriptions"),
+    _source("llava_reason", "complex_reasoning_77k.json", "LLaVA, complex reasoning"),
 )

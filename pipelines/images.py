@@ -3,7 +3,7 @@
 Rules (docs/formats.md tells them to users):
 * What a file is, is told by its first bytes. JPEG, PNG, WebP and GIF are read, everything else is rejected.
 * The header is checked before anything is decoded: at most ``MAX_PIXELS`` pixels, and ``MAX_CONVERTED_PIXELS`` where
-  the picture is not kept as it is.
+  the picture is not kept as it is, and at least ``MIN_SIDE`` a side: what is smaller stands for a picture that is gone.
 * A JPEG is decoded once at 1/8 scale by libjpeg-turbo with every warning an error: truncated, zero-filled and holed
   files are found that Pillow and OpenCV pass. RGB and grey JPEGs are then kept byte for byte.
 * CMYK JPEGs, PNG, WebP and GIF (its first frame, as with any animation) become RGB JPEG; transparency is laid on white;
@@ -28,6 +28,7 @@ from schemas.pool import ImagePolicy
 
 MAX_PIXELS = 89_478_485  # Pillow's own bound: a gigabyte of 3-byte pixels, divided by four
 MAX_CONVERTED_PIXELS = 40_000_000  # of what is decoded whole: about ten bytes a pixel, in a worker of 500 MB
+MIN_SIDE = 8  # what servers give in place of a picture that is gone is a dot or a line
 MAX_SCANS = 500  # a progressive JPEG has about ten; thousands of empty ones only burn time
 INKS = ("CMYK", "YCCK")  # the four-colour JPEGs: plain, and as image editors mostly write them
 FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8"}
@@ -71,6 +72,7 @@ def stored(data: bytes, policy: ImagePolicy) -> Stored:
     if kind(data) == "JPEG":
         return _stored_jpeg(data, policy)
     with _opened(data) as image:
+        _insist_shown(Size(*image.size))
         return _written(_rgb(_loaded(image)), policy, "converted to JPEG")
 
 
@@ -81,8 +83,14 @@ def checked(data: bytes) -> Size:
     return Size(width, height)
 
 
+def _insist_shown(size: Size) -> None:
+    if min(size) < MIN_SIDE:
+        raise ImageError(f"placeholder picture: {size.width}x{size.height}, wanted at least {MIN_SIDE} pixels a side")
+
+
 def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
     width, height, colours = _jpeg_header(data)
+    _insist_shown(Size(width, height))
     _decoded(data, colours)
     size = Size(width, height)
     if colours in INKS or target(size, policy) != size:

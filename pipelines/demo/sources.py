@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
+from pipelines.demo.chats import write_chats
 from pipelines.demo.coco import write_coco
+from pipelines.demo.genome import write_genome
 from pipelines.demo.publish import World
+from pipelines.demo.questions import write_questions
 
 
 def write_world(world: World, root: Path) -> None:
     """Writes every source of the table below root, each in its published layout."""
     write_coco(world, root)
+    write_genome(world, root)
+    write_questions(world, root)
+    write_chats(world, root)

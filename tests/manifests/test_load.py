@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+import converters
 from manifests import load, override, parse
 from schemas.errors import ConfigError
 from schemas.pool import pool_config
@@ -21,14 +22,27 @@ def test_our_own_pool_is_found_by_name_and_validates() -> None:
         ("refcocog", ["train"]),
         ("coco_caption", ["train"]),
         ("coco_instances", ["train"]),
+        ("vqav2", ["train"]),
+        ("okvqa", ["train"]),
+        ("aokvqa", ["train"]),
+        ("llava_conversation", ["train"]),
+        ("llava_detail", ["train"]),
+        ("llava_reason", ["train"]),
     ]
+    assert config.multitask and config.multitask.splits == ["train"]
 
 
 def test_every_pool_of_ours_validates_under_its_name() -> None:
     shipped = sorted(Path(load.__globals__["__file__"]).parent.glob("pools/*.yaml"))
-    assert shipped
+    assert len(shipped) > 5
     for path in shipped:
-        assert pool_config(load(str(path)), path.name).pool == path.stem
+        config = pool_config(load(str(path)), path.name)
+        assert config.pool == path.stem
+        for entry in config.sources:
+            source = converters.find(entry.name)
+            assert set(entry.splits) <= set(source.splits) and set(entry.options) <= set(source.options)
+            assert entry.form == "auto" or entry.form in {form.name for form in source.forms}
+            assert source.collection is None or config.locations(source.collection)
 
 
 @pytest.mark.parametrize("name", ["mine.yaml", "mine.yml"])

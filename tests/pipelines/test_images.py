@@ -74,8 +74,8 @@ JPEGS: dict[str, Callable[[], bytes]] = {
     "with a colour profile": lambda: encoded(noisy(), icc_profile=bytes(range(256)) * 400),
     "with odd segments": lambda: with_segments(encoded(noisy()), *ODD_SEGMENTS),
     "with bytes after its end": lambda: encoded(noisy()) + b"appended",
-    "of one pixel": lambda: encoded(noisy(size=(1, 1))),
-    "one pixel high": lambda: encoded(noisy(size=(300, 1))),
+    "of eight pixels a side": lambda: encoded(noisy(size=(8, 8))),
+    "eight pixels high": lambda: encoded(noisy(size=(300, 8))),
 }
 
 
@@ -104,8 +104,17 @@ def test_other_formats_become_rgb_jpegs_of_the_same_size(form: str, options: dic
     assert checked(found.data) == (70, 41)
 
 
-def test_a_picture_of_one_pixel_survives_conversion() -> None:
-    assert stored(encoded(Image.new("RGB", (1, 1), RED), "PNG"), AS_IT_IS).size == (1, 1)
+@pytest.mark.parametrize("name", ["PNG", "GIF", "JPEG"])
+@pytest.mark.parametrize(("size", "told"), [((1, 1), "1x1"), ((300, 7), "300x7"), ((7, 300), "7x300")])
+def test_a_dot_or_a_line_stands_for_a_picture_that_is_gone(name: str, size: tuple[int, int], told: str) -> None:
+    with pytest.raises(ImageError, match=rf"^placeholder picture: {told}, wanted at least 8 pixels a side$"):
+        stored(encoded(Image.new("RGB", size, RED), name), AS_IT_IS)
+    assert stored(encoded(Image.new("RGB", (8, 8), RED), name), AS_IT_IS).size == (8, 8)
+
+
+def test_what_a_policy_made_thin_is_no_placeholder() -> None:
+    thin = stored(encoded(noisy(size=(800, 8))), ImagePolicy(max_side=100, min_short_side=1))
+    assert min(thin.size) < 8 and checked(thin.data) == thin.size
 
 
 def test_conversion_gives_equal_bytes_every_time() -> None:
