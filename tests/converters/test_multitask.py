@@ -104,10 +104,19 @@ def test_a_detection_is_not_followed_by_a_question_for_one_of_its_boxes() -> Non
     insist_none(detection("a", "cup", LEFT, RIGHT), refer("b", "the blue cup", NEARLY_LEFT))
 
 
-def test_an_answer_that_a_caption_told_is_not_asked_for() -> None:
+def test_a_description_neither_gives_an_answer_nor_repeats_it() -> None:
+    insist_none(caption("a", "Two dogs play."), vqa("b", "what animals are there?", "dogs"))
+    made(caption("a", "Two dogs play."), vqa("b", "what animals are there?", "horses"))
+
+
+@pytest.mark.parametrize("answer", ["yes", "No, it is not", "2", "three dogs"])
+def test_what_can_be_known_unsaid_is_asked_only_of_what_was_not_spoken_of(answer: str) -> None:
+    asked = vqa("b", "how many dogs are in this picture?", answer)
     for seed in range(8):
-        (one,) = made(caption("a", "Two dogs play."), vqa("b", "what animals are there?", "dogs"), seed=seed)
+        (one,) = made(asked, refer("a", "the left one of the dogs", LEFT), seed=seed)
         assert sources(one) == ["b", "a"]
+    orders = {tuple(sources(made(asked, refer("a", "this picture", LEFT), seed=seed)[0])) for seed in range(12)}
+    assert orders == {("a", "b"), ("b", "a")}
 
 
 def test_a_picture_is_described_once() -> None:
