@@ -23,19 +23,25 @@ def sources(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         _json(list(rows))
         return
-    table = _table("source", "what", "collection", "splits", "tasks", "forms", "licence")
+    console = _console()
     for row in rows:
-        forms = ", ".join(form["name"] for form in row["forms"])
-        table.add_row(
-            row["name"],
-            row["title"],
-            row["collection"],
-            " ".join(row["splits"]),
-            " ".join(row["tasks"]),
-            forms,
-            row["licence"],
-        )
-    _console().print(table)
+        what = f"{row['title']}; {' '.join(row['tasks'])}; {_splits(row)}; pictures: {row['collection'] or 'none'}"
+        console.print(Text.assemble((row["name"], "bold"), "  ", what), highlight=False, soft_wrap=True)
+        for line in (_names(row), f"{row['licence']}. {row['citation']}"):
+            console.print(f"    {line}", highlight=False, soft_wrap=True)
+
+
+def _names(row: Mapping[str, Any]) -> str:
+    forms = (
+        next(iter(form["files"].values())) if form["names"] == ["{split}"] else form["names"] for form in row["forms"]
+    )
+    return " | ".join(dict.fromkeys(" + ".join(names) for names in forms)) or row["notes"]
+
+
+def _splits(row: Mapping[str, Any]) -> str:
+    counts = {split: count for form in reversed(row["forms"]) for split, count in form["counts"].items()}
+    told = [f"{split} {_number(counts.get(split))}".strip() for split in row["splits"]]
+    return f"{', '.join(told)}{' ' + row['unit'] if counts else ''}"
 
 
 def source(row: Mapping[str, Any], as_json: bool) -> None:

@@ -66,7 +66,7 @@ def _option(values: tuple[str, ...] | Whole) -> list[str]:
 
 def _form(form: Form) -> dict[str, Any]:
     files = {split: list(expected(form, split)) for split in form.splits}
-    return {"name": form.name, "files": files, "counts": dict(form.counts)}
+    return {"name": form.name, "names": list(form.files), "files": files, "counts": dict(form.counts)}
 
 
 def _state(source: Source, root: str, split: str, form: Form) -> FormState:
