@@ -119,9 +119,10 @@ def _hint(source: Source, root: str, split: str) -> str:
         return f"; what lies there has the form {' or '.join(there)}"
     wanted = {name for form in source.forms if split in form.splits for name in expected(form, split)}
     for name in sorted(wanted):
-        parent, _, base = name.rpartition("/")
         if any(exists(join(root, place, name)) for place in source.places):
             return f"; {name} is there, but it or what belongs with it is not as published"
+    for name in sorted(wanted):
+        parent, _, base = name.rpartition("/")
         if parent and exists(join(root, base)):
             return f"; {base} lies in the root itself: give the folder above it as the root"
         if near := nearest(source, root, name):

@@ -69,7 +69,7 @@ def insist_one_line(ran: Ran, code: int, *parts: str) -> None:
         (["shard", "coco", "--set", "seed=one"], ["seed", "one"]),
         (["shard", "coco", "--set", "image.max_sid=1"], ["unknown key 'image.max_sid'", "image.max_side"]),
         (["shard", "coco", "--set", "sources.0.splitz=[a]"], ["sources.0.splitz", "sources.0.splits"]),
-        (["shard", "coco", "--set", "sources.99.root=/x"], ["'99'", "a list of 5"]),
+        (["shard", "coco", "--set", "sources.99.root=/x"], ["'99'", "a list of 11"]),
         (["shard", "coco", "--set", "codec=round-10"], ["unknown codec 'round-10'", "round-100"]),
         (["shard", "coco", "--set", "shard.max_bytes=1 furlong"], ["unknown unit 'furlong'"]),
         (["shard", "coco", "--set", "image={max_side: 640, stretch: 448}"], ["exclude each other"]),
