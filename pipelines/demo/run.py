@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import sys
 import time
-from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from pipelines.demo.publish import world
 from pipelines.demo.sources import write_world
@@ -14,17 +16,37 @@ from pipelines.draw import drawn, samples, sheet
 from schemas.errors import BoxcarError, ConfigError
 
 MARK = "boxcar-demo.txt"
-POOL = """\
-pool: demo
-collections: {{coco: {coco}}}
-sources:
-  - {{name: refcoco, root: {refer}, splits: [train, val]}}
-  - {{name: refcocoplus, root: {refer}, splits: [train]}}
-  - {{name: refcocog, root: {refer}, splits: [train]}}
-  - {{name: coco_caption, root: {coco}, splits: [train, val]}}
-  - {{name: coco_instances, root: {coco}, splits: [train, val]}}
-shard: {{max_bytes: 1MiB}}
-"""
+COLLECTIONS = {
+    "coco": ["coco"],
+    "vg": ["vg", "gqa"],
+    "flickr30k": ["flickr30k"],
+    "openimages": ["textcaps"],
+    "ocrvqa": ["ocrvqa"],
+}
+# Where each source lies below the world, and what its entry in the pool says beyond that.
+SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
+    "refcoco": ("refer", {"splits": ["train", "val"]}),
+    "refcocoplus": ("refer", {}),
+    "refcocog": ("refer", {}),
+    "coco_caption": ("coco", {"splits": ["train", "val"]}),
+    "coco_instances": ("coco", {"splits": ["train", "val"]}),
+    "vqav2": ("vqav2", {}),
+    "okvqa": ("okvqa", {}),
+    "aokvqa": ("aokvqa", {}),
+    "aokvqa_mc": ("aokvqa", {}),
+    "llava_conversation": ("llava", {}),
+    "llava_detail": ("llava", {}),
+    "llava_reason": ("llava", {}),
+    "vg": ("vg", {"max_reject": 0.02}),  # a region of it lies outside its picture
+    "gqa": ("gqa", {"form": "balanced"}),
+    "flickr30k_grounded": ("flickr30k", {"options": {"min_phrases": 2}}),
+    "flickr30k_parsing": ("flickr30k", {"options": {"min_phrases": 2}}),
+    "flickr30k_phrase": ("flickr30k", {"options": {"min_phrases": 2}}),
+    "flickr30k_caption": ("flickr30k", {"form": "folders"}),
+    "textcaps": ("textcaps", {}),
+    "ocrvqa": ("ocrvqa", {"max_reject": 0.5}),  # a cover of it is missing, another a placeholder
+    "unnatural": ("unnatural", {"form": "core"}),
+}
 
 
 def demo(out: Path, images: int, seed: int, workers: int) -> None:
@@ -35,7 +57,7 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
     _say(f"Drawing {images} pictures of coloured shapes and writing them as the published datasets: {raw}")
     write_world(world(images, seed), raw)
     config = out / "pool.yaml"
-    config.write_text(POOL.format(coco=_quoted(raw / "coco"), refer=_quoted(raw / "refer")), encoding="utf-8")
+    config.write_text(_pool(raw), encoding="utf-8")
     records = out / "refcoco_val.jsonl"
     _boxcar("sources", "refcoco", "--root", str(raw / "refer"))
     _boxcar("convert", "refcoco", "--root", str(raw / "refer"), "--split", "val", "--out", str(records))
@@ -61,8 +83,16 @@ def _prepare(out: Path) -> None:
     (out / MARK).write_text("Made by boxcar demo, which replaces this folder when it runs again.\n", encoding="utf-8")
 
 
-def _quoted(path: Path) -> str:
-    return json.dumps(str(path.absolute()))  # YAML takes any JSON string, so a path may hold commas or brackets
+def _pool(raw: Path) -> str:
+    """The pool's YAML, of which JSON is a part, so that a path may hold commas or brackets."""
+    collections = {name: [str((raw / folder).absolute()) for folder in at] for name, at in COLLECTIONS.items()}
+    entries = [
+        {"name": name, "root": str((raw / folder).absolute()), "splits": ["train"], **more}
+        for name, (folder, more) in SOURCES.items()
+    ]
+    lines = ["pool: demo", f"collections: {json.dumps(collections)}", "sources:"]
+    lines += [f"  - {json.dumps(entry)}" for entry in entries]
+    return "\n".join([*lines, "multitask: {per_picture: 1}", "shard: {max_bytes: 2MiB}", ""])
 
 
 def _boxcar(*arguments: str) -> None:
@@ -73,8 +103,13 @@ def _boxcar(*arguments: str) -> None:
 
 
 def _draw(pool: str, path: Path) -> None:
-    pages = [drawn(sample, picture) for sample, picture in islice(samples(pool), 6) if picture]
-    sheet(pages).save(path)
+    """Two samples of each collection, and where there are fewer, those."""
+    pages: dict[str, list[Image.Image]] = {name: [] for name in COLLECTIONS}
+    for sample, picture in samples(pool):
+        shown = pages.get(sample.image.id.partition("/")[0]) if sample.image else None
+        if picture and shown is not None and len(shown) < 2:
+            shown.append(drawn(sample, picture))
+    sheet([page for shown in pages.values() for page in shown]).save(path)
 
 
 def _say(text: str) -> None:
