@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from converters._read import Broken, items, read
-from converters._table import Form, Pictured, Reading, Row, Source, Variant, malformed, record_of
+from converters._read import items, read
+from converters._table import Form, Pictured, Reading, Row, Source, Variant, each, record_of
 from schemas.errors import RecordError
 from schemas.prompt import Wording
 from schemas.record import Pair, Record, counted, image_ref
@@ -56,14 +56,7 @@ def question(
 def listed(reading: Reading, kind: type[T], row: Callable[[Reading, T], Row]) -> Iterator[Row]:
     """One row per entry of the one file's list; an entry of another type, or of which there is no row, is malformed."""
     (path,) = reading.files
-    for index, entry in enumerate(items(read(path), kind, path)):
-        if isinstance(entry, Broken):
-            yield malformed(reading, index, entry.why)
-            continue
-        try:
-            yield row(reading, entry)
-        except RecordError as error:
-            yield malformed(reading, index, str(error))
+    return each(reading, items(read(path), kind, path), lambda reading, _, entry: row(reading, entry))
 
 
 def ask(row: Question, wording: Wording, pool: str = "vqa") -> Record:

@@ -5,17 +5,20 @@ of a Variant turns one candidate of a row into a Record, or raises RecordError (
 for that candidate alone. Variation by value is a row, never a type.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
+from converters._read import Broken
 from schemas.box import Box
 from schemas.dialect import Span
+from schemas.errors import RecordError
 from schemas.prompt import Wording
 from schemas.record import Answer, ImageRef, Pair, Record, Task, single_turn
 
+T = TypeVar("T")
 Use = Literal["train", "eval"]
 CHAT = "chat"  # what stands for the task where there is none
 NONE = "none"  # and for the value of an option that is not set
@@ -69,6 +72,19 @@ class Reading:
 def malformed(reading: Reading, place: int | str, why: str) -> Malformed:
     """The row at that place of a file, of which nothing but its being wrong is known."""
     return Malformed(source=reading.source, split=reading.split, id=f"row{place}", why=why)
+
+
+def each(reading: Reading, found: Iterable[T | Broken], row: Callable[[Reading, int, T], Row]) -> Iterator[Row]:
+    """One row per entry of a file, made of it and its place; malformed where the entry or the row of it is none."""
+    for place, entry in enumerate(found):
+        if isinstance(entry, Broken):
+            yield malformed(reading, place, entry.why)
+            continue
+        try:
+            made = row(reading, place, entry)
+        except RecordError as error:
+            made = malformed(reading, place, str(error))
+        yield made
 
 
 def record_of(

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import msgspec
 
 from converters._coco import image_id, number_of
-from converters._read import Broken, lines, read
-from converters._table import Form, Pictured, Reading, Row, Source, Variant, malformed, record_of
+from converters._read import lines, read
+from converters._table import Form, Pictured, Reading, Row, Source, Variant, each, record_of
 from schemas.errors import RecordError
 from schemas.prompt import Wording
 from schemas.record import Pair, Record, image_ref
@@ -47,20 +47,15 @@ class Labelled(Pictured, frozen=True, kw_only=True):
 def statements(reading: Reading) -> Iterator[Row]:
     """One row per statement; lines have no id, so their place is it."""
     (path,) = reading.files
-    for place, line in enumerate(lines(read(path), _Statement)):
-        yield malformed(reading, place, line.why) if isinstance(line, Broken) else _statement(reading, place, line)
+    return each(reading, lines(read(path), _Statement), _statement)
 
 
 def _statement(reading: Reading, place: int, line: _Statement) -> Row:
-    try:
-        image = image_ref(image_id(number_of(line.image)), None)
-    except RecordError as error:
-        return malformed(reading, place, str(error))
     return Labelled(
         source=reading.source,
         split=reading.split,
         id=str(place),
-        image=image,
+        image=image_ref(image_id(number_of(line.image)), None),
         text=line.caption,
         label=line.label,
         relation=line.relation,
@@ -70,14 +65,13 @@ def _statement(reading: Reading, place: int, line: _Statement) -> Row:
 def memes(reading: Reading) -> Iterator[Row]:
     """One row per meme; the number in its picture's name is its id."""
     (path,) = reading.files
-    for place, line in enumerate(lines(read(path), _Meme)):
-        yield malformed(reading, place, line.why) if isinstance(line, Broken) else _meme(reading, place, line)
+    return each(reading, lines(read(path), _Meme), _meme)
 
 
 def _meme(reading: Reading, place: int, line: _Meme) -> Row:
     digits = line.img.rpartition("/")[2].removesuffix(".png")
     if not (digits.isascii() and digits.isdigit()):
-        return malformed(reading, place, f"no picture of a meme: {line.img!r}, wanted img/<digits>.png")
+        raise RecordError(f"no picture of a meme: {line.img!r}, wanted img/<digits>.png")
     id = digits.lstrip("0") or "0"
     image = image_ref(f"hateful_memes/{id}", None)
     return Labelled(source=reading.source, split=reading.split, id=id, image=image, text=line.text, label=line.label)

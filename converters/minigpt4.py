@@ -17,9 +17,9 @@ import msgspec
 from converters._flickr30k import flickr_image
 from converters._minigpt4 import NAMES, NOTE, authors_source, token_boxes
 from converters._read import Broken, items, read
-from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
+from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, each, record_of
 from schemas.dialect import Boxes, Phrase, Span, parse
-from schemas.errors import BoxError, RecordError
+from schemas.errors import BoxError
 from schemas.prompt import Wording
 from schemas.record import Pair, Record, Task
 from schemas.text import tidy
@@ -56,17 +56,18 @@ _Entry = _Grounded | _Parsed | _Located
 def rows(kind: type[_Entry], reading: Reading) -> Iterator[Row]:
     """One row per entry."""
     (path,) = reading.files
-    for index, entry in enumerate(items(read(path), kind, path)):
-        yield malformed(reading, index, entry.why) if isinstance(entry, Broken) else _worded(reading, index, entry)
+    found: Iterator[_Entry | Broken] = items(read(path), kind, path)
+    return each(reading, found, _worded)
 
 
 def _worded(reading: Reading, index: int, entry: _Entry) -> Row:
-    try:
-        image = flickr_image(str(entry.image_id))
-    except RecordError as error:
-        return malformed(reading, index, str(error))
     return Worded(
-        source=reading.source, split=reading.split, id=str(index), image=image, asked=entry.asked, reply=entry.reply
+        source=reading.source,
+        split=reading.split,
+        id=str(index),
+        image=flickr_image(str(entry.image_id)),
+        asked=entry.asked,
+        reply=entry.reply,
     )
 
 

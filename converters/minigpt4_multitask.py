@@ -16,8 +16,8 @@ import msgspec
 
 from converters._coco import image_id
 from converters._minigpt4 import NAMES, NOTE, authors_source, token_boxes
-from converters._read import Broken, items, read
-from converters._table import Form, Pictured, Reading, Row, Shape, Variant, malformed
+from converters._read import items, read
+from converters._table import Form, Pictured, Reading, Row, Shape, Variant, each
 from schemas.dialect import Span, parse
 from schemas.errors import RecordError
 from schemas.prompt import Wording
@@ -47,16 +47,16 @@ class Conversation(Pictured, frozen=True, kw_only=True):
 def rows(reading: Reading) -> Iterator[Row]:
     """One row per conversation."""
     (path,) = reading.files
-    for index, entry in enumerate(items(read(path), _Entry, path)):
-        if isinstance(entry, Broken):
-            yield malformed(reading, index, entry.why)
-        elif not _COCO_ID.fullmatch(str(entry.id)):
-            yield malformed(reading, index, f"no picture id: {str(entry.id)[:40]!r}, wanted at most 12 digits")
-        else:
-            image = image_ref(image_id(int(entry.id)), None)
-            yield Conversation(
-                source=reading.source, split=reading.split, id=str(index), image=image, said=entry.conversations
-            )
+    return each(reading, items(read(path), _Entry, path), _conversation)
+
+
+def _conversation(reading: Reading, index: int, entry: _Entry) -> Row:
+    if not _COCO_ID.fullmatch(str(entry.id)):
+        raise RecordError(f"no picture id: {str(entry.id)[:40]!r}, wanted at most 12 digits")
+    image = image_ref(image_id(int(entry.id)), None)
+    return Conversation(
+        source=reading.source, split=reading.split, id=str(index), image=image, said=entry.conversations
+    )
 
 
 def conversation(row: Conversation, wording: Wording) -> Record:
