@@ -11,12 +11,13 @@ Chen et al., MiniGPT-v2, 2023; source: github.com/Vision-CAIR/MiniGPT-4.
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import msgspec
 
 from converters._flickr30k import flickr_image
 from converters._minigpt4 import NAMES, NOTE, authors_source, token_boxes
-from converters._read import Broken, items, read
+from converters._read import items, read
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, each, record_of
 from schemas.dialect import Boxes, Phrase, Span, parse
 from schemas.errors import BoxError
@@ -53,11 +54,10 @@ class _Located(msgspec.Struct, frozen=True, rename={"asked": "phrase", "reply": 
 _Entry = _Grounded | _Parsed | _Located
 
 
-def rows(kind: type[_Entry], reading: Reading) -> Iterator[Row]:
+def rows(kind: type[Any], reading: Reading) -> Iterator[Row]:
     """One row per entry."""
     (path,) = reading.files
-    found: Iterator[_Entry | Broken] = items(read(path), kind, path)
-    return each(reading, found, _worded)
+    return each(reading, items(read(path), kind, path), _worded)
 
 
 def _worded(reading: Reading, index: int, entry: _Entry) -> Row:
