@@ -41,9 +41,18 @@ def image_id(name: int | str | None) -> str:
 
 
 def pictures(path: str) -> dict[str, Listed]:
-    """The pictures of image_data by canonical id; one that cannot be typed is left out, so that what needs it fails."""
-    entries = (entry for entry in items(read(path), _Picture, path) if not isinstance(entry, Broken))
-    return {listed.image.id: listed for listed in map(_listed, entries)}
+    """The pictures of image_data by canonical id.
+
+    One that cannot be typed is left out, and so is an id that stands for two different ones: what needs it fails.
+    """
+    known: dict[str, Listed] = {}
+    twice = set()
+    for entry in items(read(path), _Picture, path):
+        if not isinstance(entry, Broken):
+            listed = _listed(entry)
+            if known.setdefault(listed.image.id, listed) != listed:
+                twice.add(listed.image.id)
+    return {id: listed for id, listed in known.items() if id not in twice}
 
 
 def _listed(picture: _Picture) -> Listed:

@@ -1,16 +1,20 @@
 """What may be said after what in a conversation made of several records: nothing twice, and nothing given away."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.box import Box, iou
-from schemas.dialect import Phrase, parse
-from schemas.record import IDENTIFIER, Message, Record
+from schemas.box import Bins, Box, iou
+from schemas.dialect import Boxes, Phrase, Span, parse
+from schemas.record import IDENTIFIER, Record
 
 SAME_THING = 0.5  # IoU from which on two boxes are taken to be of one thing
 _WHOLE = ("caption", "grounding")
+_LISTING = ("detection", "grounding")  # they tell of how many there are
 _BETWEEN = re.compile(r"[\W_]+")
+_IRREGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "mice": "mouse"}
+_IRREGULAR |= {"knives": "knife", "geese": "goose", "teeth": "tooth", "shelves": "shelf", "leaves": "leaf"}
 
 # Answers that can be known without ever having been said, from whatever was told of the thing that is asked about.
 _KNOWABLE = re.compile(
@@ -25,12 +29,14 @@ _EMPTY = re.compile(
 
 
 class Turn(NamedTuple):
-    """A record as one question and its answer; texts are in lower case, words apart by single blanks, edges too."""
+    """A record as one question and its answer, all that is said in it, and the boxes that its tokens name."""
 
     record: Record
-    said: str
+    said: str  # as ``_words`` has it
+    signs: str  # as it stands, for answers that hold no word
     asked: str
-    answers: tuple[str, ...]  # the phrases of the answer
+    answers: tuple[str, ...]  # the phrases of the answer: words, or where one holds none, signs
+    bins: frozenset[Bins]
 
     @property
     def whole(self) -> bool:
@@ -40,12 +46,13 @@ class Turn(NamedTuple):
 
 def turn(record: Record) -> Turn:
     """A single-turn record, taken apart."""
-    question, answer = record.messages
-    asked = [slot.value for slot in record.draw.slots if slot.name != "box"] or [record.key]
-    texts = [*_texts(question), *_texts(answer)]
-    phrases = [span.text for span in parse(answer.content) if isinstance(span, Phrase)] or _texts(answer)
-    answers = tuple(words for words in map(_words, phrases) if words.strip())
-    return Turn(record, _words(" ".join(texts)), _words(" ".join(asked)), answers)
+    question, answer = (parse(IDENTIFIER.sub("", message.content, count=1)) for message in record.messages)
+    asked = [slot.value for slot in record.draw.slots if slot.name not in ("box", "choices")] or [record.key]
+    said = " ".join(_texts([*question, *answer]))
+    phrases = [span.text for span in answer if isinstance(span, Phrase)] or _texts(answer)
+    bins = (box for span in (*question, *answer) if not isinstance(span, str) for box in span.boxes)
+    answers = tuple(_words(phrase) if _words(phrase).strip() else phrase.strip() for phrase in phrases)
+    return Turn(record, _words(said), said, _words(" ".join(asked)), answers, frozenset(bins))
 
 
 def placed(new: Turn, chosen: Sequence[Turn]) -> list[Turn] | None:
@@ -61,11 +68,16 @@ def _may_follow(new: Turn, before: Turn) -> bool:
     return not (
         new.asked == before.asked
         or (new.whole and before.whole)
-        or any(answer in before.said for answer in new.answers)
-        or (new.whole and any(answer in new.said for answer in before.answers))
-        or (_knowable(new) and not _subjects(new).isdisjoint(before.said.split()))
+        or _tells(before, new.answers)
+        or (new.whole and _tells(new, before.answers))
+        or (_knowable(new) and (before.record.task in _LISTING or _subjects(new) & {*before.said.split()}))
+        or new.bins & before.bins
         or _overlap(new.record.boxes, before.record.boxes)
     )
+
+
+def _tells(by: Turn, answers: Iterable[str]) -> bool:
+    return any(answer in (by.said if answer.startswith(" ") else by.signs) for answer in answers)
 
 
 def _knowable(new: Turn) -> bool:
@@ -80,17 +92,22 @@ def _overlap(some: Sequence[Box], others: Sequence[Box]) -> bool:
     return any(iou(one, other) > SAME_THING for one in some for other in others)
 
 
-def _texts(message: Message) -> list[str]:
-    return list(_plain(IDENTIFIER.sub("", message.content, count=1)))
-
-
-def _plain(text: str) -> Iterator[str]:
-    for span in parse(text):
-        if isinstance(span, str):
-            yield span
-        elif isinstance(span, Phrase):
-            yield span.text
+def _texts(spans: Iterable[Span]) -> list[str]:
+    return [span if isinstance(span, str) else span.text for span in spans if not isinstance(span, Boxes)]
 
 
 def _words(text: str) -> str:
-    return f" {_BETWEEN.sub(' ', text.casefold()).strip()} "
+    """The words of a text in lower case and in the singular, apart by single blanks, one at either edge too."""
+    return f" {' '.join(_singular(word) for word in _BETWEEN.sub(' ', text.casefold()).split())} "
+
+
+@lru_cache(2**16)
+def _singular(word: str) -> str:
+    # Crude, and right where it matters: categories stand in the singular, and questions speak of several.
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) > 4 and word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if len(word) > 4 and word.endswith(("ses", "xes", "ches", "shes", "zes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word

@@ -63,16 +63,16 @@ def rows(reading: Reading) -> Iterator[Row]:
     path, image_data = reading.files
     known, most = pictures(image_data), reading.number("max_area_px")
     for index, entry in enumerate(decode(read(path), list[msgspec.Raw], path)):
-        for region in _regions(entry, path):
+        for region in _regions(entry):
             if isinstance(region, Broken):
                 yield malformed(reading, f"{index}-{region.index}", region.why)
             else:
                 yield _described(reading, region, known, most)
 
 
-def _regions(entry: msgspec.Raw, path: str) -> Iterator[_Region | Broken]:
+def _regions(entry: msgspec.Raw) -> Iterator[_Region | Broken]:
     try:
-        yield from items(decode(entry, _Regions, path).regions, _Region, path)
+        yield from items(decode(entry, _Regions, "entry").regions, _Region, "entry")
     except SourceError as error:  # this entry is none, or its regions are no list: the others still are
         yield Broken(0, str(error), entry)
 

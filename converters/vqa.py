@@ -121,6 +121,13 @@ _OKVQA = replace(
     notes="val is what OK-VQA's paper tests on; answer=processed takes the answers cut to stems",
 )
 
+# The official score compares the answers that were cut to stems.
+_OKVQA_EVAL = replace(
+    evaluated(_OKVQA, "vqa_eval", "val"),
+    options={"answer": ("processed", "raw")},
+    notes="val is what OK-VQA's paper tests on, by the answers cut to stems; answer=raw takes them as typed",
+)
+
 _SEEN = Shape("list", frozenset({"image", "question", "answers", "answerable"}))
 _COUNTS = {"train": 20_523, "val": 4_319}
 
@@ -136,4 +143,4 @@ _VIZWIZ = replace(
     places=("", "Annotations"),
 )
 
-CONVERTERS = (_VQAV2, _OKVQA, evaluated(_OKVQA, "vqa_eval", "val"), _VIZWIZ, evaluated(_VIZWIZ, "vizwiz_eval", "val"))
+CONVERTERS = (_VQAV2, _OKVQA, _OKVQA_EVAL, _VIZWIZ, evaluated(_VIZWIZ, "vizwiz_eval", "val"))

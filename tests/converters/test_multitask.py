@@ -119,6 +119,45 @@ def test_what_can_be_known_unsaid_is_asked_only_of_what_was_not_spoken_of(answer
     assert orders == {("a", "b"), ("b", "a")}
 
 
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        (detection("a", "dog", LEFT, RIGHT), vqa("b", "How many dogs are there?", "2")),
+        (detection("a", "person", LEFT, RIGHT), vqa("b", "Is anybody alone?", "no")),
+        (caption("a", "Two cats and a man."), vqa("b", "Is there a cat?", "yes")),
+        (refer("a", "the children", LEFT), vqa("b", "how many of them is a child", "three")),
+    ],
+)
+def test_what_was_listed_or_spoken_of_in_another_number_is_not_counted_after(told: Record, asked: Record) -> None:
+    for seed in range(8):
+        try:
+            (one,) = made(told, asked, seed=seed)
+        except Filtered:
+            continue
+        assert sources(one) == ["b", "a"]
+
+
+def test_an_answer_in_the_plural_is_given_away_in_the_singular() -> None:
+    insist_none(detection("a", "dog", LEFT), vqa("b", "What plays here?", "dogs"))
+
+
+def test_a_question_with_choices_is_the_same_question() -> None:
+    slots = [Pair("question", "what colour?"), Pair("choices", "red, blue")]
+    chosen = said("a", "vqa", slots=slots, reply=counted(["blue"]), boxes=[], pool="vqa_choices")
+    insist_none(chosen, vqa("b", "What colour?", "it is azure"))
+
+
+def test_boxes_of_one_token_are_one_box() -> None:
+    tiny, beside = Box(0.1010, 0.1010, 0.1022, 0.1022), Box(0.1030, 0.1030, 0.1045, 0.1045)
+    insist_none(refer("a", "the bolt", tiny), identify("b", "a nut", beside))
+
+
+def test_an_answer_of_signs_alone_is_looked_for_as_it_stands() -> None:
+    for seed in range(8):
+        (one,) = made(refer("a", "the sign with a $ on it", LEFT), vqa("b", "what is written?", "$"), seed=seed)
+        assert sources(one) == ["b", "a"]
+
+
 def test_a_picture_is_described_once() -> None:
     insist_none(caption("a", "Two dogs play."), caption("b", "It is sunny."))
 

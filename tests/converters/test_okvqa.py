@@ -108,7 +108,10 @@ def test_evaluation_asks_every_question_in_the_papers_words(both: Any, run: Run)
     assert outcome.record.messages[0].content == (
         "[vqa] Based on the image, respond to this question with a single word or phrase: What is the dog doing?"
     )
-    assert answers(outcome) == [("swimming", 4), ("bathing", 2), ("play", 2), ("hunting", 1), ("hunt", 1)]
+    assert sum(count for _, count in answers(outcome)) == 10
+    assert answers(outcome)[0] == ("swimm", 4)  # as the score compares them
+    (typed,) = run("okvqa_eval", "val", options={"answer": "raw"})
+    assert answers(typed) == [("swimming", 4), ("bathing", 2), ("play", 2), ("hunting", 1), ("hunt", 1)]
     (trained,) = run("okvqa", "val")
     assert trained.record is not None
     assert trained.record.draw.pool == "vqa"
