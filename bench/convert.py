@@ -1,92 +1,115 @@
-"""COCO captions and instances to validated, serialised records, against pycocotools' loading of the same file.
+"""Annotation files to serialised records: ours, validated and counted, against how people do it today (bench/peers.py).
 
-    python bench/convert.py [--images N] [--rounds N]
+    python bench/convert.py [--share 1.0] [--rounds 3] [--full] [WORK ...]
 
-Both sides read one synthetic file of COCO's schema (5 captions and 7 regions with polygons a picture), in turn, in one
-process; printed are the ratios of CPU time, peer over ours, so above 1 ours is faster though it does more.
+Both sides read the same synthetic files (bench/files.py: full published sizes times ``--share``, but a tenth of Visual
+Genome unless ``--full``) and write JSON lines to a file. Each run is a process of its own, ours and theirs in turn;
+CPU time is that of the work without the imports, memory the most that the process ever held. Printed are ratios, theirs
+over ours: above 1 ours is faster, or smaller.
 """
 
 import argparse
-import contextlib
-import io
 import json
-import random
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
-from pycocotools.coco import COCO
-
-from pipelines.convert import convert, job
-from schemas.prompt import Wording
-
-SOURCES = {"coco_caption": "captions_train2017.json", "coco_instances": "instances_train2017.json"}
+SOURCES = {"refcoco": "refcoco", "captions": "coco_caption", "genome": "vg", "flickr": "flickr30k_grounded"}
+SHARES = {"genome": 0.1}
+# What the others write of Flickr30k is every sentence, whatever it grounds.
+OPTIONS = {"flickr": {"min_phrases": "1"}}
 
 
-def write_files(folder: Path, images: int) -> None:
-    """captions_train2017.json and instances_train2017.json for that many pictures."""
-    rng = random.Random(0)
-    pictures = [{"id": i, "file_name": f"{i:012d}.jpg", "width": 640, "height": 480} for i in range(1, images + 1)]
-    captions, regions = [], []
-    for picture in pictures:
-        for _ in range(5):
-            text = "a person on a street beside a parked car and a tree"
-            captions.append({"image_id": picture["id"], "id": len(captions), "caption": text})
-        for _ in range(7):
-            regions.append(_region(rng, picture["id"], len(regions)))
-    categories = [{"id": i, "name": f"kind {i}"} for i in range(1, 91)]
-    head = {"info": {}, "licenses": [], "images": pictures}
-    (folder / "captions_train2017.json").write_text(json.dumps({**head, "annotations": captions}))
-    instances = {**head, "annotations": regions, "categories": categories}
-    (folder / "instances_train2017.json").write_text(json.dumps(instances))
+def ours(work: str, folder: Path, out: Path) -> int:
+    from pipelines.convert import convert, job
+    from schemas.prompt import Wording
+
+    with out.open("wb") as file:
+        told = convert(job(SOURCES[work], str(folder), "train", options=OPTIONS.get(work)), file, Wording())
+    return sum(tally.written for tally in told.ledger)
 
 
-def _region(rng: random.Random, image: int, id: int) -> dict[str, object]:
-    x, y, w, h = rng.randrange(400), rng.randrange(300), rng.randrange(20, 200), rng.randrange(20, 150)
-    edge = [(x + w * t / 8, y) for t in range(9)] + [(x + w * t / 8, y + h) for t in range(8, -1, -1)]
-    polygon = [round(value, 2) for point in edge for value in point]
-    category = rng.randrange(1, 91)
-    rest = {"area": w * h, "iscrowd": 0, "segmentation": [polygon], "bbox": [x, y, w, h]}
-    return {"id": id, "image_id": image, "category_id": category, **rest}
+def theirs(work: str, folder: Path, out: Path) -> int:
+    from peers import PEERS
+
+    with out.open("w") as file:
+        return PEERS[work](folder, file)
 
 
-def ours(folder: Path, source: str) -> None:
-    """Records as JSON lines, in memory."""
-    convert(job(source, str(folder), "train"), io.BytesIO(), Wording())
-
-
-def peer(path: Path) -> None:
-    """pycocotools' load and index."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        COCO(str(path))
-
-
-def cpu(work: Callable[[], None]) -> float:
+def measure(side: str, work: str, folder: Path) -> None:
+    """One run in this process: CPU seconds, peak memory in MB and records, as JSON on standard output."""
+    run = {"ours": ours, "theirs": theirs}[side]
+    _imported(side, work)
     began = time.process_time()
-    work()
-    return time.process_time() - began
+    records = run(work, folder, folder / f"{side}.jsonl")
+    cpu = time.process_time() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"cpu": cpu, "peak": peak, "records": records}))
+
+
+def _imported(side: str, work: str) -> None:
+    if side == "ours":
+        from converters import find
+
+        find(SOURCES[work])
+        import pipelines.convert  # noqa: F401
+    else:
+        import peers  # noqa: F401
+        import pycocotools.coco  # noqa: F401
+
+
+def child(*arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True, env=environment
+    )
+    return ran.stdout
+
+
+def compare(work: str, share: float, rounds: int, folder: Path) -> None:
+    child("--write", work, "--share", str(share), "--folder", str(folder))
+    runs: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
+    for _ in range(rounds):
+        for side, found in runs.items():
+            found.append(json.loads(child("--side", side, "--folder", str(folder), work)))
+    for side, found in runs.items():
+        cpu, records = statistics.median(run["cpu"] for run in found), int(found[0]["records"])
+        peak = statistics.median(run["peak"] for run in found)
+        print(f"  {side:6} {records:>9,} records, {cpu:6.2f} s, {cpu / records * 1e6:6.2f} us each, {peak:6,.0f} MB")
+    for what in ("cpu", "peak"):
+        pairs = zip(runs["ours"], runs["theirs"], strict=True)
+        ratios = sorted(theirs[what] / mine[what] for mine, theirs in pairs)
+        middle = statistics.median(ratios)
+        print(f"{work}: {what}, theirs / ours: {middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("work", nargs="*", help=f"some of {', '.join(SOURCES)}; all by default")
+    parser.add_argument("--share", type=float, default=1.0, help="of the published sizes")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--full", action="store_true", help="all of Visual Genome, not a tenth")
+    parser.add_argument("--write", help=argparse.SUPPRESS)
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    print(f"pycocotools {version('pycocotools')}, {arguments.images:,} pictures, {arguments.rounds} rounds in turn")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_files(folder, arguments.images)
-        for source, file in SOURCES.items():
-            pairs = [
-                (cpu(lambda s=source: ours(folder, s)), cpu(lambda f=file: peer(folder / f)))  # type: ignore[misc]
-                for _ in range(arguments.rounds)
-            ]
-            ratios = sorted(theirs / mine for mine, theirs in pairs)
-            spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
-            print(f"{source}: pycocotools load / our records: {statistics.median(ratios):.2f} ({spread})")
+    if arguments.write:
+        from files import WRITERS
+
+        WRITERS[arguments.write](arguments.folder, arguments.share)
+    elif arguments.side:
+        measure(arguments.side, arguments.work[0], arguments.folder)
+    else:
+        for work in arguments.work or SOURCES:
+            share = arguments.share * (1.0 if arguments.full else SHARES.get(work, 1.0))
+            with tempfile.TemporaryDirectory() as folder:
+                print(f"{work}: {share:g} of the published size, {arguments.rounds} rounds in turn", flush=True)
+                compare(work, share, arguments.rounds, Path(folder))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import msgspec
 
 from converters._read import Broken, decode, items
 from converters._table import Collection, Folder
-from schemas.box import XYXY, Box, Size, from_xywh, overhang
+from schemas.box import XYXY, Box, Size, from_xywh, latest, overhang
 from schemas.errors import BoxError, RecordError
 from schemas.record import ImageRef, Pair, image_ref
 
@@ -28,7 +28,7 @@ COCO = Collection(
 )
 
 
-class Picture(msgspec.Struct, frozen=True):
+class Picture(msgspec.Struct, frozen=True, gc=False):
     """An entry of ``images``; sizes in pixels, None where a file leaves them out."""
 
     id: int
@@ -39,8 +39,9 @@ class Picture(msgspec.Struct, frozen=True):
     @property
     def size(self) -> Size | None:
         """The annotated size; None unless both sides are stated."""
-        size = Size(self.width or 0, self.height or 0)
-        return size if min(size) > 0 else None
+        if self.width and self.height and self.width > 0 < self.height:
+            return Size(self.width, self.height)
+        return None
 
 
 class Category(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ class Category(msgspec.Struct, frozen=True):
     name: str
 
 
-class Region(msgspec.Struct, frozen=True):
+class Region(msgspec.Struct, frozen=True, gc=False):
     """An entry of instances' ``annotations``; bbox is (x, y, width, height) in 0-based pixels."""
 
     id: int
@@ -58,7 +59,7 @@ class Region(msgspec.Struct, frozen=True):
     bbox: XYXY
 
 
-class Caption(msgspec.Struct, frozen=True):
+class Caption(msgspec.Struct, frozen=True, gc=False):
     """An entry of captions' ``annotations``."""
 
     id: int
@@ -116,6 +117,7 @@ def outer(data: bytes, path: str) -> Outer:
     return decode(data, Outer, path)
 
 
+@latest
 def placed(xywh: XYXY, image: ImageRef) -> tuple[Box, list[Pair]]:
     """The box of 0-based pixels (x, y, width, height), and a note of how far it was clipped where it was."""
     if not (image.width and image.height):

@@ -19,7 +19,7 @@ from converters._read import Broken, decode, items, read
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
 from schemas.errors import RecordError
 from schemas.prompt import Wording
-from schemas.record import Record, image_ref
+from schemas.record import ImageRef, Record, image_ref
 from schemas.text import tidy
 
 
@@ -53,12 +53,16 @@ def published_rows(reading: Reading) -> Iterator[Row]:
     """One row per annotation; a picture's size is what ``images`` states of it."""
     (path,) = reading.files
     file = outer(read(path), path)
-    known = pictures(file.images, path)
-    for entry in items(file.annotations, Caption, path):
+    known, images = pictures(file.images, path), dict[int, ImageRef]()
+    entries = items(file.annotations, Caption, path)
+    del file  # its bytes, once they are typed
+    for entry in entries:
         if isinstance(entry, Broken):
             yield malformed(reading, entry.index, entry.why)
         else:
-            image = picture_ref(entry.image_id, known)
+            image = images.get(entry.image_id)
+            if image is None:
+                image = images[entry.image_id] = picture_ref(entry.image_id, known)
             yield Captioned(
                 source=reading.source, split=reading.split, id=str(entry.id), image=image, caption=entry.caption
             )

@@ -34,7 +34,7 @@ _MAX_PIXELS = 2**32 - 1
 _CODED_RUNS = re.compile("(?:[P-o]{0,6}[0-O])*")
 
 
-class Instance(Region, frozen=True):
+class Instance(Region, frozen=True, gc=False):
     """An entry of ``annotations``; the segmentation stays undecoded until it is compared with the box."""
 
     category_id: int
@@ -191,7 +191,7 @@ def _box(instance: Instance, image: ImageRef) -> tuple[Box, list[Pair]]:
 def extent(segmentation: msgspec.Raw, image: ImageRef) -> XYXY | None:
     """The pixel edges (x1, y1, x2, y2) that the segmentation spans; None where there is none."""
     try:
-        mask = msgspec.json.decode(segmentation, type=list[list[float]] | _Runs | None)
+        mask = _MASK.decode(segmentation)
     except msgspec.DecodeError as error:
         raise BoxError(f"segmentation unreadable: {error}") from error
     if isinstance(mask, _Runs):
@@ -201,13 +201,16 @@ def extent(segmentation: msgspec.Raw, image: ImageRef) -> XYXY | None:
         raise BoxError("segmentation unreadable: an odd number of polygon coordinates")
     if not points:
         return None
-    xs, ys = ([value for polygon in points for value in polygon[axis::2]] for axis in (0, 1))
-    return min(xs), min(ys), max(xs), max(ys)
+    xs, ys = ([polygon[axis::2] for polygon in points] for axis in (0, 1))
+    return min(map(min, xs)), min(map(min, ys)), max(map(max, xs)), max(map(max, ys))
 
 
 class _Runs(msgspec.Struct, frozen=True):
     counts: list[int] | str
     size: tuple[int, int]
+
+
+_MASK = msgspec.json.Decoder(list[list[float]] | _Runs | None)
 
 
 def _runs_extent(runs: _Runs, image: ImageRef) -> XYXY | None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 
 from converters._coco import Region, by_id, image_id, number_of, outer, picture_ref, pictures, placed
-from converters._read import Broken, items, objects, read, unpickle
+from converters._read import Broken, collector_resting, items, objects, read, unpickle
 from converters._table import Form, Pictured, Reading, Row, Rows, Shape, Source, Variant, malformed, record_of
 from schemas.box import XYXY, Box, Size, encode
 from schemas.dialect import Boxes
@@ -42,18 +42,18 @@ class Expression(Pictured, frozen=True, kw_only=True):
 _Id = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
-class _Sentence(msgspec.Struct, frozen=True):
+class _Sentence(msgspec.Struct, frozen=True, gc=False):
     sent_id: _Id
     sent: str
     raw: str = ""
 
 
-class _Ref(msgspec.Struct, frozen=True):
+class _Ref(msgspec.Struct, frozen=True, gc=False):
     ref_id: _Id
     ann_id: _Id
     image_id: _Id
     split: str
-    sentences: list[Any]
+    sentences: list[Any]  # dicts, then _Sentence | Broken
 
 
 class _Captioned(msgspec.Struct, frozen=True):
@@ -81,21 +81,37 @@ class _Flat(msgspec.Struct, frozen=True):
 def refs_rows(reading: Reading) -> Iterator[Row]:
     """One row per sentence of the split, from the refs pickle and the instances beside it."""
     path, instances = reading.files
-    listed = unpickle(path)
-    if not isinstance(listed, list):
-        raise SourceError(f"{path}: a pickle of {type(listed).__name__}, wanted the list of refs")
-    if sum(map(_sentence_count, listed)) > MOST_SENTENCES:
-        raise SourceError(f"{path}: over {MOST_SENTENCES:,} sentences: no refs file is so large")
+    with collector_resting():  # the pickle's many dicts are gone before it goes on
+        refs = [_typed(ref) for ref in objects(_listed(path), _Ref) if _wanted(ref, reading.split)]
     file = outer(read(instances), instances)
-    known = pictures(file.images, instances)
-    regions = by_id(items(file.annotations, Region, instances))
-    for ref in objects(listed, _Ref):
+    known, regions = pictures(file.images, instances), by_id(items(file.annotations, Region, instances))
+    del file  # its bytes, once they are typed
+    for ref in refs:
         if isinstance(ref, Broken):
             yield from _broken(reading, ref)
         elif ref.split == reading.split:
             yield from _sentences(reading, ref, regions.get(ref.ann_id), picture_ref(ref.image_id, known))
-        elif ref.split not in _SPLITS:
+        else:
             yield malformed(reading, ref.ref_id, f"no such split: {ref.split!r}")
+
+
+def _listed(path: str) -> list[Any]:
+    listed = unpickle(path)
+    if not isinstance(listed, list):
+        raise SourceError(f"{path}: a pickle of {type(listed).__name__}, wanted the list of refs")
+    if len(listed) > MOST_SENTENCES or sum(map(_sentence_count, listed)) > MOST_SENTENCES:
+        raise SourceError(f"{path}: over {MOST_SENTENCES:,} sentences: no refs file is so large")
+    return listed
+
+
+def _wanted(ref: _Ref | Broken, split: str) -> bool:
+    return isinstance(ref, Broken) or ref.split == split or ref.split not in _SPLITS
+
+
+def _typed(ref: _Ref | Broken) -> _Ref | Broken:
+    if isinstance(ref, Broken):
+        return ref
+    return msgspec.structs.replace(ref, sentences=list(objects(ref.sentences, _Sentence)))
 
 
 def _broken(reading: Reading, ref: Broken) -> Iterator[Row]:
@@ -111,8 +127,9 @@ def _sentence_count(ref: Any) -> int:
 
 
 def _sentences(reading: Reading, ref: _Ref, region: Region | None, image: ImageRef) -> Iterator[Row]:
-    told_apart = region if region and region.image_id == ref.image_id else None
-    for sentence in objects(ref.sentences, _Sentence):
+    bbox = region.bbox if region and region.image_id == ref.image_id else None
+    meta = [Pair("ann_id", str(ref.ann_id))]
+    for sentence in ref.sentences:
         if isinstance(sentence, Broken):
             yield malformed(reading, f"{ref.ref_id}-{sentence.index}", sentence.why)
             continue
@@ -122,8 +139,8 @@ def _sentences(reading: Reading, ref: _Ref, region: Region | None, image: ImageR
             id=f"{ref.ref_id}-{sentence.sent_id}",
             image=image,
             phrase=sentence.raw if reading.options["text"] == "raw" else sentence.sent,
-            bbox=told_apart.bbox if told_apart else None,
-            meta=[Pair("ann_id", str(ref.ann_id))],
+            bbox=bbox,
+            meta=meta,
         )
 
 
@@ -169,14 +186,9 @@ def _flat(reading: Reading, index: int, entry: _Flat) -> Row:
         image = image_ref(image_id(number_of(entry.img_id)), Size(entry.width, entry.height))
     except RecordError as error:
         return malformed(reading, index, str(error))
+    said = entry.sents
     return Expression(
-        source=reading.source,
-        split=reading.split,
-        id=str(index),
-        image=image,
-        phrase=entry.sents,
-        bbox=entry.bbox,
-        meta=[],
+        source=reading.source, split=reading.split, id=str(index), image=image, phrase=said, bbox=entry.bbox, meta=[]
     )
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from schemas.record import ImageRef, Record, lint
 
 SizeOf = Callable[[str], Size | None]
 STEP = 1000
+_CHUNK_BYTES = 2**16
 MALFORMED = "malformed row"
 _COUNTED = {"crowd_regions": "crowd region left out of a record", "empty_answers": "empty answer left out of a record"}
 
@@ -127,26 +129,27 @@ def outcome_of(row: Row, variant: Variant, wording: Wording, keys: set[str]) -> 
     except (Filtered, RecordError) as error:
         return _rejected(row, variant, error)
     keys.add(record.key)
-    notes, folder = tuple(_notes(record, wording)), row.folder if isinstance(row, Pictured) else ""
-    return Outcome(_part(row, variant), record.key, row.image, record, notes=notes, folder=folder)
+    notes, folder = _notes(record, wording), row.folder if isinstance(row, Pictured) else ""
+    part = _part(row.source, row.split, variant.task)
+    return Outcome(part, record.key, row.image, record, "", "", False, notes, folder)
 
 
 def _rejected(row: Row, variant: Variant, error: Filtered | RecordError) -> Outcome:
-    rule = isinstance(error, Filtered)
-    return Outcome(_part(row, variant), row.key(variant.task), row.image, None, error.reason, str(error), rule)
+    rule, part = isinstance(error, Filtered), _part(row.source, row.split, variant.task)
+    return Outcome(part, row.key(variant.task), row.image, None, error.reason, str(error), rule)
 
 
-def _part(row: Row, variant: Variant) -> Part:
-    return Part(row.source, row.split, variant.task)
+_part = lru_cache(Part)  # one for all outcomes of a part
 
 
-def _notes(record: Record, wording: Wording) -> Iterator[str]:
-    yield from ("side widened to one bin" for box in record.boxes if widened(box, wording.codec))
+def _notes(record: Record, wording: Wording) -> tuple[str, ...]:
+    notes = ["side widened to one bin" for box in record.boxes if widened(box, wording.codec)]
     for pair in record.meta:
         if pair.name == "clipped_px":
-            yield "box clipped"
+            notes.append("box clipped")
         elif pair.name in _COUNTED:
-            yield from [_COUNTED[pair.name]] * int(pair.value)
+            notes += [_COUNTED[pair.name]] * int(pair.value)
+    return tuple(notes)
 
 
 def count(ledger: Ledger, outcome: Outcome) -> None:
@@ -198,7 +201,7 @@ def convert(
     ledger, loss, encoder = Ledger(), Loss(wording.codec), msgspec.json.Encoder()
     for variant in job.variants:
         ledger.open(Part(job.source.name, job.split, variant.task))
-    written, complete = 0, True
+    written, complete, lines = 0, True, bytearray()
     with progress("candidates read", None) as shown:
         found = at_most(job.max_records, lambda: outcomes(job, wording, size_of), wording.seed)
         for outcome in followed(found, shown, f"{job.source.name} {job.split}"):
@@ -207,9 +210,14 @@ def convert(
                 break
             count(ledger, outcome)
             if outcome.record is not None:
-                out.write(encoder.encode(Line(outcome.image, outcome.record)) + b"\n")
+                encoder.encode_into(Line(outcome.image, outcome.record), lines, -1)
+                lines += b"\n"
+                if len(lines) > _CHUNK_BYTES:
+                    out.write(lines)
+                    lines.clear()
                 loss.add(outcome.record.boxes)
                 written += 1
+    out.write(lines)
     return _told(job, ledger, loss, wording, complete)
 
 

@@ -4,9 +4,10 @@ A box is (x1, y1, x2, y2) with 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1, origin t
 stored picture*, rounded to six decimals. Constructors take pixels in the convention their name states.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import wraps
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -14,6 +15,12 @@ from schemas.errors import BoxError, ConfigError, unknown
 
 DECIMALS = 6
 BINS = 100
+_TWO_BINS = 2 / BINS
+_MILLION = 10.0**DECIMALS
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 
 XYXY = tuple[float, float, float, float]
 Bins = tuple[int, int, int, int]
@@ -69,6 +76,14 @@ SLACK = Slack()
 def from_xyxy(xyxy: XYXY, size: Size, slack: Slack = SLACK) -> Box:
     """The box of 0-based pixel edges (x1, y1, x2, y2) in a picture of that size, clipped within the slack."""
     x1, y1, x2, y2 = xyxy
+    width, height = size
+    if 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height:  # inside, as nearly every box is; NaN is not
+        return Box(_rounded(x1 / width), _rounded(y1 / height), _rounded(x2 / width), _rounded(y2 / height))
+    return _clipped(xyxy, size, slack)
+
+
+def _clipped(xyxy: XYXY, size: Size, slack: Slack) -> Box:
+    x1, y1, x2, y2 = xyxy
     if not (size.width > 0 and size.height > 0):
         raise BoxError(f"picture has no size: {size.width}x{size.height}")
     if not (x1 < x2 and y1 < y2):
@@ -77,6 +92,15 @@ def from_xyxy(xyxy: XYXY, size: Size, slack: Slack = SLACK) -> Box:
         raise BoxError(f"box overhangs the picture: xyxy {xyxy} in a {size.width}x{size.height} picture")
     fractions = (x1 / size.width, y1 / size.height, x2 / size.width, y2 / size.height)
     return Box(*(round(min(max(value, 0.0), 1.0), DECIMALS) for value in fractions))
+
+
+def _rounded(value: float) -> float:
+    """``round(value, DECIMALS)`` of a value in [0, 1], in less than half the time."""
+    scaled = value * _MILLION
+    whole = int(scaled + 0.5)
+    # A tie is a double, so rounding the product to the nearest takes nothing across one; the quotient of two whole
+    # numbers is the double nearest to the decimal. Ties themselves go the long way, and zero, whose sign int() loses.
+    return whole / _MILLION if whole and abs(scaled - whole) < 0.5 else round(value, DECIMALS)
 
 
 def overhang(xyxy: XYXY, size: Size) -> float:
@@ -124,9 +148,30 @@ def codec(name: str) -> Codec:
     return CODECS[name]
 
 
+def latest(make: Callable[[A, B], C]) -> Callable[[A, B], C]:
+    """The pure function, run once where it is asked for the same two objects several times in a row.
+
+    Every box is wanted for one record after another, for the proof of each and for the count of what it cost.
+    """
+    asked: A | None = None
+    beside: B | None = None
+    made: C
+
+    @wraps(make)
+    def remembered(one: A, other: B) -> C:
+        nonlocal asked, beside, made
+        if one is not asked or other is not beside:
+            made = make(one, other)
+            asked, beside = one, other
+        return made
+
+    return remembered
+
+
+@latest
 def encode(box: Box, by: Codec) -> Bins:
     """The box in bins (x1, y1, x2, y2), each 0..100, x1 < x2 and y1 < y2: a side of no bins is widened to one."""
-    x1, y1, x2, y2 = by.bin(box.x1), by.bin(box.y1), by.bin(box.x2), by.bin(box.y2)
+    x1, y1, x2, y2 = _bins(box, by)
     if x1 == x2:
         x1, x2 = _widened(box.x1, box.x2, x1)
     if y1 == y2:
@@ -136,7 +181,10 @@ def encode(box: Box, by: Codec) -> Bins:
 
 def widened(box: Box, by: Codec) -> bool:
     """Whether a side of the box is so short that encoding has to widen it to one bin."""
-    return by.bin(box.x1) == by.bin(box.x2) or by.bin(box.y1) == by.bin(box.y2)
+    if box.x2 - box.x1 > _TWO_BINS < box.y2 - box.y1:  # sides that long never end in one bin
+        return False
+    x1, y1, x2, y2 = _bins(box, by)
+    return x1 == x2 or y1 == y2
 
 
 def decode(bins: Bins) -> Box:
@@ -164,6 +212,13 @@ def iou(a: Box, b: Box) -> float:
     height = min(a.y2, b.y2) - max(a.y1, b.y1)
     shared = max(width, 0.0) * max(height, 0.0)
     return shared / (a.area + b.area - shared)
+
+
+def _bins(box: Box, by: Codec) -> Bins:
+    # What by.bin gives for each side, without a call for each: this runs several times for every box there is.
+    if by.rounding == "nearest":
+        return round(box.x1 * BINS), round(box.y1 * BINS), round(box.x2 * BINS), round(box.y2 * BINS)
+    return int(box.x1 * BINS), int(box.y1 * BINS), int(box.x2 * BINS), int(box.y2 * BINS)
 
 
 def _widened(low: float, high: float, bin: int) -> tuple[int, int]:

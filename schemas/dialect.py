@@ -10,12 +10,12 @@ back for any text, because whatever text could be taken for markup is quoted (sc
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas.box import BINS, Bins
 from schemas.errors import TextError
-from schemas.text import markup, quote, unquote
+from schemas.text import harmless, markup, quote, unquote
 
 
 class Boxes(NamedTuple):
@@ -35,25 +35,29 @@ Span = str | Boxes | Phrase
 
 _BIN = r"(?:0|[1-9][0-9]?|100)"
 _BOX = rf"\{{<{_BIN}><{_BIN}><{_BIN}><{_BIN}>\}}"
-_GROUP = re.compile(rf"(?:<p>(?P<phrase>(?:(?!</?p>).)*)</p> )?(?P<boxes>{_BOX}(?:<delim>{_BOX})*)", re.DOTALL)
-_NUMBER = re.compile(r"[0-9]+")
+_GROUP = re.compile(rf"(?:<p>(?P<phrase>[^<]*(?:<(?!/?p>)[^<]*)*)</p> )?(?P<boxes>{_BOX}(?:<delim>{_BOX})*)")
+_PLAIN_GROUP = re.compile(rf"(?:<p>[^<\[\n]*</p> )?{_BOX}(?:<delim>{_BOX})*")
+_ONE_BOX = re.compile(_BOX)
 _AFTER_BOX = re.compile(r"(\\*)<")
 
 
 def render(spans: Iterable[Span]) -> str:
     """The text of the spans; TextError where a phrase would follow a box directly or a span holds nothing."""
     pieces: list[str] = []
-    after_box = False
-    for span in _merged(spans):
+    text = ""
+    for span in spans:
         if isinstance(span, str):
-            pieces.append(_text(span, after_box))
-        elif isinstance(span, Phrase):
-            if after_box:
-                raise TextError(f"phrase right after a box: {span.text!r}, wanted text between them")
-            pieces.append(f"<p>{quote(span.text)}</p> {box_text(span.boxes)}")
-        else:
-            pieces.append(box_text(span.boxes))
-        after_box = not isinstance(span, str)
+            text += span  # two neighbouring pieces are quoted as one: "<" and "p>" together would be markup
+            continue
+        if text:
+            pieces.append(_text(text, after_box=bool(pieces)))
+        elif pieces and isinstance(span, Phrase):
+            raise TextError(f"phrase right after a box: {span.text!r}, wanted text between them")
+        named = f"<p>{quote(span.text)}</p> " if isinstance(span, Phrase) else ""
+        pieces.append(named + box_text(span.boxes))
+        text = ""
+    if text:
+        pieces.append(_text(text, after_box=bool(pieces)))
     return "".join(pieces)
 
 
@@ -61,11 +65,13 @@ def box_text(boxes: tuple[Bins, ...]) -> str:
     """The tokens of the boxes, joined by ``<delim>``."""
     if not boxes:
         raise TextError("no boxes: a box span needs at least one")
-    return "<delim>".join(f"{{<{x1}><{y1}><{x2}><{y2}>}}" for x1, y1, x2, y2 in boxes)
+    return "<delim>".join([f"{{<{x1}><{y1}><{x2}><{y2}>}}" for x1, y1, x2, y2 in boxes])
 
 
 def parse(text: str) -> list[Span]:
     """The spans that ``render`` was given; TextError where markup stands that is no well-formed box or phrase."""
+    if harmless(text):
+        return [text] if text else []
     spans: list[Span] = []
     end = 0
     for group in _GROUP.finditer(text) if "{<" in text else ():
@@ -81,19 +87,14 @@ def parse(text: str) -> list[Span]:
     return spans
 
 
-def _merged(spans: Iterable[Span]) -> Iterator[Span]:
-    # Two neighbouring pieces of text are quoted as one: "<" and "p>" together would be markup.
-    text = ""
-    for span in spans:
-        if isinstance(span, str):
-            text += span
-            continue
-        if text:
-            yield text
-        text = ""
-        yield span
-    if text:
-        yield text
+def plain_tokens(text: str) -> list[str] | None:
+    """The tokens of each box, in order, of a text that ``parse`` surely takes: no markup but boxes and plain phrases.
+
+    None says nothing. No group reaches across a line, so that texts joined by a line feed are judged each on its own.
+    """
+    if "}<p>" in text or not harmless(_PLAIN_GROUP.sub("", text)):
+        return None
+    return _ONE_BOX.findall(text)
 
 
 def _text(text: str, after_box: bool) -> str:
@@ -102,6 +103,8 @@ def _text(text: str, after_box: bool) -> str:
 
 
 def _plain(quoted: str, after_box: bool = False) -> str:
+    if harmless(quoted):
+        return quoted
     if token := markup(quoted):
         raise TextError(f"malformed markup: {token!r} in {quoted[:80]!r}, wanted {{<x1><y1><x2><y2>}} with 0..{BINS}")
     found = _AFTER_BOX.match(quoted) if after_box else None
@@ -111,5 +114,9 @@ def _plain(quoted: str, after_box: bool = False) -> str:
 
 
 def _bins(boxes: str) -> tuple[Bins, ...]:
-    numbers = [int(number) for number in _NUMBER.findall(boxes)]
-    return tuple((x1, y1, x2, y2) for x1, y1, x2, y2 in zip(*[iter(numbers)] * 4, strict=True))
+    return tuple([_bin(box) for box in boxes.split("<delim>")])
+
+
+def _bin(box: str) -> Bins:
+    x1, y1, x2, y2 = box[2:-2].split("><")
+    return int(x1), int(y1), int(x2), int(y2)

@@ -91,7 +91,8 @@ class Ledger:
         line = self._line(part)
         line.candidates += count
         line.written += count
-        line.notes.update(notes)
+        if notes:
+            line.notes.update(notes)
 
     def rejected(self, part: Part, reason: str, count: int = 1) -> None:
         """Count candidates that could not become records."""

@@ -36,7 +36,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def tidy(text: str, what: str = "text") -> str:
     """The text with its white space tidied and nothing else changed; TextError where nothing or no text is left."""
+    if _is_tidy(text):
+        return text
     return _checked(_BLANK.sub(" ", text).strip(), what)
+
+
+def _is_tidy(text: str) -> bool:
+    # The only blank that Python calls printable is " ", and neither controls nor lone surrogates are.
+    if not text.isprintable() or "  " in text or not 0 < len(text) <= MAX_CHARS:
+        return False
+    return text[0] != " " and text[-1] != " "
 
 
 def tidy_lines(text: str, what: str = "text") -> str:
@@ -56,14 +65,19 @@ def _checked(tidied: str, what: str) -> str:
     return tidied
 
 
+def harmless(text: str) -> bool:
+    """Whether the text holds neither of the brackets one of which every reserved string holds: it has no markup."""
+    return "<" not in text and "[" not in text
+
+
 def quote(text: str) -> str:
     """The text with every reserved string made harmless; ``unquote`` gives the text back."""
-    return _QUOTABLE.sub(lambda first: first.group() + "\\", text)
+    return text if harmless(text) else _QUOTABLE.sub(lambda first: first.group() + "\\", text)
 
 
 def unquote(text: str) -> str:
     """The text that ``quote`` was given."""
-    return _QUOTED.sub(lambda first: first.group()[0], text)
+    return text if harmless(text) else _QUOTED.sub(lambda first: first.group()[0], text)
 
 
 def markup(text: str) -> str | None:
