@@ -6,8 +6,9 @@ A picture that is listed and cannot be read costs its five sentences, as many ma
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from converters._entities import SENTENCES, Boxes, Mention, annotation, lines, pieces
-from converters._read import members, read
+from converters._read import read
 from converters._table import Form, Pictured, Reading, Row, Use, malformed
+from converters._zip import members
 from schemas.box import Size
 from schemas.errors import Filtered, RecordError, SourceError
 from schemas.record import ImageRef, image_ref

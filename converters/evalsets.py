@@ -107,7 +107,7 @@ CONVERTERS = (
         name="vsr",
         title="Visual Spatial Reasoning",
         collection="coco",
-        splits={"train": "train", "dev": "eval", "test": "eval"},
+        splits=dict.fromkeys(_VSR, "eval"),
         forms=tuple(
             Form(name, (f"{name}/{{split}}.jsonl",), _VSR, statements, counts=dict(zip(_VSR, counts, strict=True)))
             for name, counts in (("zeroshot", (3_489, 340, 1_222)), ("random", (7_680, 1_097, 2_195)))
@@ -126,7 +126,7 @@ CONVERTERS = (
         name="hateful_memes",
         title="Hateful Memes",
         collection="hateful_memes",
-        splits={split: "train" if split == "train" else "eval" for split in _MEMES},
+        splits=dict.fromkeys(_MEMES, "eval"),
         forms=(Form("published", ("{split}.jsonl",), {split: split for split in _MEMES}, memes, counts=_MEMES),),
         variants=(Variant("vqa", candidate="a meme", record=rate, boxed=False),),
         unit="memes",

@@ -10,17 +10,13 @@ box that lies more than 3 px off its own segmentation on a side is rejected: one
 Lin et al., Microsoft COCO, 2014.
 """
 
-import re
-from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
 
-import msgspec
-
-from converters._coco import Category, Region, outer, picture_ref, pictures, placed
-from converters._read import Broken, items, read
-from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
-from schemas.box import XYXY, Box, encode
+from converters._coco import placed
+from converters._instances import Instance, Kind, kinds, regions, rows
+from converters._segmentation import extent
+from converters._table import Form, Shape, Source, Variant, record_of
+from schemas.box import Box, encode
 from schemas.dialect import Boxes, Phrase
 from schemas.errors import BoxError, Filtered, RecordError
 from schemas.prompt import Wording
@@ -28,92 +24,6 @@ from schemas.record import ImageRef, Pair, Record
 from schemas.text import tidy
 
 TOLERANCE_PX = 3.0
-
-# pycocotools counts pixels in uint32, and reads beyond the end of a string whose last run length is cut off.
-_MAX_PIXELS = 2**32 - 1
-_CODED_RUNS = re.compile("(?:[P-o]{0,6}[0-O])*")
-
-
-class Instance(Region, frozen=True, gc=False):
-    """An entry of ``annotations``; the segmentation stays undecoded until it is compared with the box."""
-
-    category_id: int
-    iscrowd: int = 0
-    segmentation: msgspec.Raw = msgspec.Raw(b"null")
-    broken: str = ""  # why the rest of it could not be typed; it still counts as one of its category
-
-
-class _Ids(msgspec.Struct, frozen=True):
-    id: int
-    image_id: int
-    category_id: int
-
-
-class Annotated(Pictured, frozen=True, kw_only=True):
-    """All that is annotated on one picture, and the names of the categories."""
-
-    instances: list[Instance]
-    categories: Mapping[int, str]
-
-
-class Kind(Pictured, frozen=True, kw_only=True):
-    """All regions of one category on one picture; name None where the file does not list the category."""
-
-    name: str | None
-    instances: list[Instance]
-
-
-def rows(reading: Reading) -> Iterator[Row]:
-    """One row per picture that has annotations."""
-    (path,) = reading.files
-    file = outer(read(path), path)
-    known = pictures(file.images, path)
-    categories = {c.id: c.name for c in items(file.categories, Category, path) if not isinstance(c, Broken)}
-    by_picture: dict[int, list[Instance]] = {}
-    for entry in items(file.annotations, Instance, path):
-        instance = _known(entry) if isinstance(entry, Broken) else entry
-        if instance:
-            by_picture.setdefault(instance.image_id, []).append(instance)
-        elif isinstance(entry, Broken):
-            yield malformed(reading, entry.index, entry.why)
-    for number in list(by_picture):
-        instances = by_picture.pop(number)  # let go of what has been read
-        yield Annotated(
-            source=reading.source,
-            split=reading.split,
-            id=str(number),
-            image=picture_ref(number, known),
-            instances=instances,
-            categories=categories,
-        )
-
-
-def _known(entry: Broken) -> Instance | None:
-    # Left out, it would make "the only one" and "all of them" false of the others of its category.
-    try:
-        ids = msgspec.json.decode(entry.item, type=_Ids)
-    except msgspec.DecodeError:
-        return None
-    return Instance(ids.id, ids.image_id, (0, 0, 0, 0), ids.category_id, broken=entry.why)
-
-
-def kinds(row: Annotated) -> Iterator[Kind]:
-    """The picture's categories, each with all its regions, crowds too."""
-    by_category: dict[int, list[Instance]] = {}
-    for instance in row.instances:
-        by_category.setdefault(instance.category_id, []).append(instance)
-    for category, instances in sorted(by_category.items()):
-        yield _kind(row, f"{row.id}-{category}", instances)
-
-
-def regions(row: Annotated) -> Iterator[Kind]:
-    """The picture's regions, each alone."""
-    return (_kind(row, str(instance.id), [instance]) for instance in row.instances)
-
-
-def _kind(row: Annotated, id: str, instances: list[Instance]) -> Kind:
-    name = row.categories.get(instances[0].category_id)
-    return Kind(source=row.source, split=row.split, id=id, image=row.image, name=name, instances=instances)
 
 
 def detection(row: Kind, wording: Wording) -> Record:
@@ -186,50 +96,6 @@ def _box(instance: Instance, image: ImageRef) -> tuple[Box, list[Pair]]:
             f"box off its segmentation: xywh {instance.bbox}, segmentation spans {outline}, id {instance.id}"
         )
     return placed_box
-
-
-def extent(segmentation: msgspec.Raw, image: ImageRef) -> XYXY | None:
-    """The pixel edges (x1, y1, x2, y2) that the segmentation spans; None where there is none."""
-    try:
-        mask = _MASK.decode(segmentation)
-    except msgspec.DecodeError as error:
-        raise BoxError(f"segmentation unreadable: {error}") from error
-    if isinstance(mask, _Runs):
-        return _runs_extent(mask, image)
-    points = [polygon for polygon in mask or [] if polygon]
-    if any(len(polygon) % 2 for polygon in points):
-        raise BoxError("segmentation unreadable: an odd number of polygon coordinates")
-    if not points:
-        return None
-    xs, ys = ([polygon[axis::2] for polygon in points] for axis in (0, 1))
-    return min(map(min, xs)), min(map(min, ys)), max(map(max, xs)), max(map(max, ys))
-
-
-class _Runs(msgspec.Struct, frozen=True):
-    counts: list[int] | str
-    size: tuple[int, int]
-
-
-_MASK = msgspec.json.Decoder(list[list[float]] | _Runs | None)
-
-
-def _runs_extent(runs: _Runs, image: ImageRef) -> XYXY | None:
-    from pycocotools import mask
-
-    height, width = runs.size
-    if (width, height) != (image.width, image.height):
-        raise BoxError(f"segmentation of another size: {width}x{height}, picture {image.width}x{image.height}")
-    if width * height > _MAX_PIXELS:
-        raise BoxError(f"segmentation unreadable: more pixels than run lengths can count, {width}x{height}")
-    if isinstance(runs.counts, str) and not _CODED_RUNS.fullmatch(runs.counts):
-        raise BoxError(f"segmentation unreadable: no compressed run lengths: {runs.counts[:40]!r}")
-    coded: Any = {"size": [height, width], "counts": runs.counts}
-    if isinstance(runs.counts, list):
-        if min(runs.counts, default=0) < 0 or sum(runs.counts) != width * height:
-            raise BoxError(f"segmentation unreadable: run lengths do not sum to {width}x{height}")
-        coded = mask.frPyObjects(coded, height, width)
-    x, y, w, h = (float(value) for value in mask.toBbox(coded))
-    return (x, y, x + w, y + h) if w and h else None
 
 
 _SHAPE = Shape("object", frozenset({"images", "annotations", "categories"}), "annotations", frozenset({"bbox"}))

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 import msgspec
 
+from converters._expressions import Expression
 from converters._table import Source, Variant
 from converters.refcoco import CONVERTERS as TRAINED
-from converters.refcoco import Expression, refer
+from converters.refcoco import refer
 from schemas.prompt import Wording
 from schemas.record import Pair, Record, reworded
 

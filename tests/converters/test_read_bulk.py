@@ -13,8 +13,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from converters import _read
-from converters._read import Broken, collector_resting, items, objects, only_plain_opcodes, unpickle
+from converters import _pickle
+from converters._pickle import only_plain_opcodes, unpickle
+from converters._read import Broken, collector_resting, items, objects
 from schemas.errors import SourceError
 
 _scalars = st.one_of(
@@ -28,7 +29,7 @@ plain = st.recursive(
 
 
 def slowly(data: bytes) -> Any:
-    return _read._Unpickler(io.BytesIO(data), encoding="utf-8", errors="surrogateescape").load()
+    return _pickle._Unpickler(io.BytesIO(data), encoding="utf-8", errors="surrogateescape").load()
 
 
 def outcome(read: Any, data: bytes) -> Any:
@@ -47,19 +48,19 @@ REFS = [
 def test_a_refs_file_of_python_2_is_read_by_the_fast_reader(protocol: int) -> None:
     data = pickle.dumps(REFS, protocol)
     assert only_plain_opcodes(data)
-    assert _read._unpickled(data) == slowly(data) == REFS
+    assert _pickle._unpickled(data) == slowly(data) == REFS
 
 
 def test_byte_strings_of_python_2_are_utf_8_in_both_readers() -> None:
     data = b"(lp0\nS'caf\\xc3\\xa9'\np1\naS'\\xff'\np2\nag1\na."
     assert only_plain_opcodes(data)
-    assert _read._unpickled(data) == slowly(data) == ["café", "\udcff", "café"]
+    assert _pickle._unpickled(data) == slowly(data) == ["café", "\udcff", "café"]
 
 
 @given(plain, st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_both_readers_give_the_same_plain_data(value: Any, protocol: int) -> None:
     data = pickle.dumps(value, protocol)
-    assert _read._unpickled(data) == slowly(data) == value
+    assert _pickle._unpickled(data) == slowly(data) == value
 
 
 @given(
@@ -77,7 +78,7 @@ def test_both_readers_say_the_same_of_a_damaged_file(
     damaged = bytes(data[: len(data) - cut])
     # A number of the memo that fills gigabytes, or a text that long, is what the slow reader is for.
     assume(not re.search(rb"r..[^\x00]|r...[^\x00]|[\x96\x8d\x8e]", damaged, re.DOTALL))
-    assert repr(outcome(_read._unpickled, damaged)) == repr(outcome(slowly, damaged))
+    assert repr(outcome(_pickle._unpickled, damaged)) == repr(outcome(slowly, damaged))
 
 
 OPCODES = [
@@ -91,7 +92,7 @@ OPCODES = [
 @example([b"(", b"K\x01", b"d"])
 def test_both_readers_say_the_same_of_any_plain_opcodes(opcodes: list[bytes]) -> None:
     data = b"".join(opcodes) + b"."
-    assert repr(outcome(_read._unpickled, data)) == repr(outcome(slowly, data))
+    assert repr(outcome(_pickle._unpickled, data)) == repr(outcome(slowly, data))
 
 
 OTHERS = [
@@ -117,7 +118,7 @@ def test_a_file_that_does_not_end_where_it_says_is_left_to_the_slow_reader(data:
 def test_the_fast_reader_too_looks_nothing_up() -> None:
     for data, told in ((b"cos\nsystem\n.", "it asks for os.system"), (b"Pid\n.", "it holds a persistent id")):
         with pytest.raises(pickle.UnpicklingError, match=told):
-            _read._FastUnpickler(io.BytesIO(data)).load()
+            _pickle._FastUnpickler(io.BytesIO(data)).load()
 
 
 class Item(msgspec.Struct):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from converters._read import unpickle
+from converters._pickle import unpickle
 from pipelines.convert import Outcome
 from schemas.errors import SourceError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from converters._read import members
+from converters._zip import members
 from schemas.errors import RecordError, SourceError
 
 MOST = 1000
