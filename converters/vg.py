@@ -18,7 +18,7 @@ import msgspec
 from converters._genome import Listed, image_id, pictures
 from converters._read import Broken, decode, items, read
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, Whole, malformed, record_of
-from schemas.box import XYXY, Box, Size, encode, from_xyxy, overhang
+from schemas.box import XYXY, Box, Size, encode, from_xyxy, latest, overhang
 from schemas.dialect import Boxes
 from schemas.errors import BoxError, Filtered, ImageError, SourceError
 from schemas.prompt import Wording
@@ -95,19 +95,20 @@ def _described(reading: Reading, region: _Region, known: Mapping[str, Listed], m
 
 def refer(row: Described, wording: Wording) -> Record:
     """Phrase to box."""
-    box, notes = placed(row)
+    box, notes = placed(row, wording)
     slot, tokens = Pair("phrase", tidy(row.phrase, "phrase")), Boxes((encode(box, wording.codec),))
     return record_of(row, "refer", slots=[slot], reply=[tokens], boxes=[box], wording=wording, meta=notes)
 
 
 def identify(row: Described, wording: Wording) -> Record:
     """Box to phrase: the same pair reversed."""
-    box, notes = placed(row)
+    box, notes = placed(row, wording)
     slot, phrase = Pair("box", "0"), tidy(row.phrase, "phrase")
     return record_of(row, "identify", slots=[slot], reply=[phrase], boxes=[box], wording=wording, meta=notes)
 
 
-def placed(row: Described) -> tuple[Box, list[Pair]]:
+@latest
+def placed(row: Described, wording: Wording) -> tuple[Box, list[Pair]]:
     """The region's box, clipped to its picture whatever its overhang, and a note of how far where it was."""
     x, y, w, h = row.bbox
     if row.max_area_px is not None and w * h >= row.max_area_px:
@@ -124,8 +125,7 @@ def placed(row: Described) -> tuple[Box, list[Pair]]:
 
 
 _FILES = ("region_descriptions.json", "image_data.json")
-_SHAPE = Shape("list", frozenset({"regions"}))
-_FORM = Form("regions", _FILES, {"train": "train"}, rows, _SHAPE, counts={"train": 5_408_689})
+_FORM = Form("regions", _FILES, {"train": "train"}, rows, Shape("list", frozenset({"regions"})), {"train": 5_408_689})
 
 CONVERTERS = (
     Source(

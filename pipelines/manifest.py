@@ -42,6 +42,8 @@ def decides(config: PoolConfig, jobs: Sequence[Job], wording: Wording) -> dict[s
         for job in jobs
     ]
     kept = config.model_dump(include={"pool", "multitask", "missing_images", "image", "shard", "codec", "seed"})
+    if config.multitask:  # of these the order decides nothing
+        kept["multitask"] |= {name: sorted(set(kept["multitask"][name])) for name in ("tasks", "splits")}
     own = {name: list(pool) for name, pool in wording.pools.items() if pool != templates()[name]}
     return {**kept, "templates": own, "collections": sorted(config.collections), "sources": sources}
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from schemas.box import CODECS, DEFAULT_CODEC, Codec
 from schemas.errors import ConfigError, unknown
+from schemas.text import markup
 
 SLOTS: Mapping[str, tuple[str, ...]] = {
     "caption": (),
@@ -64,6 +65,9 @@ def checked(name: str, pool: tuple[str, ...]) -> tuple[str, ...]:
         found = tuple(_SLOT.findall(template))
         if sorted(found) != sorted(SLOTS[name]):
             raise ConfigError(f"template {template!r} of pool {name!r}: slots {found}, wanted {SLOTS[name]} once each")
+        text = _SLOT.sub("", template)
+        if token := markup(text) or next(iter(set(text) & set("{}")), None):
+            raise ConfigError(f"template {template!r} of pool {name!r} holds {token!r}: it would be taken for markup")
     return pool
 
 

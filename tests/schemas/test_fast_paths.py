@@ -233,3 +233,16 @@ def test_text_that_parses_holds_the_groups_of_the_plain_grammar(text: str) -> No
     assert [span.boxes for span in found] == [
         tuple(tuple(map(int, re.findall("[0-9]+", box))) for box in group["boxes"].split("<delim>")) for group in groups
     ]
+
+
+def test_what_is_remembered_is_never_another_threads() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    boxes = [Box(place / 100, 0.1, (place + 5) / 100, 0.9) for place in range(90)]
+
+    def wrong(start: int) -> int:
+        by = CODECS["round-100"]
+        return sum(encode(boxes[(start + n) % 90], by)[0] != (start + n) % 90 for n in range(20_000))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(wrong, range(4))) == 0
