@@ -5,6 +5,7 @@ the place. Pickles and zips have rooms of their own.
 """
 
 import gc
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -18,6 +19,11 @@ from schemas.errors import SourceError
 T = TypeVar("T")
 
 _MOST_ARRAYS = 100  # an object with more keys than that is a table by id, and no array of it is asked for
+
+# An escaped backslash, a pair of surrogates, or (the group) one alone: it becomes U+FFFF, which text rules refuse.
+_SURROGATES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 # What decoding raises: ValueError for bytes that are no UTF-8 and for integers of thousands of digits.
 _NO_JSON = (msgspec.DecodeError, ValueError, RecursionError)
@@ -88,16 +94,31 @@ def filesystem(path: str) -> tuple[Any, str]:
 def decode(data: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
     """The JSON as that type; SourceError naming the path where it is no JSON or its outline is another."""
     try:
-        return msgspec.json.decode(data, type=kind)
+        typed: T = _json(data, kind)
     except _NO_JSON as error:
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
+    return typed
+
+
+def _json(data: bytes | msgspec.Raw, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # Python writes lone surrogates and msgspec reads none: one row's text would cost the whole file.
+        whole = bytes(memoryview(data))
+        mended = _SURROGATES.sub(lambda found: rb"\uffff" if found[1] else found[0], whole)
+        if mended == whole:
+            raise
+        return msgspec.json.decode(mended, type=kind)
 
 
 def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | Broken]:
     """The items of a JSON list as that type; an item of another type comes as Broken, so that it can be counted."""
     try:
         with collector_resting():
-            typed = msgspec.json.decode(data, type=list[kind])  # type: ignore[valid-type]
+            typed: list[T] = _json(data, list[kind])  # type: ignore[valid-type]
     except (msgspec.ValidationError, ValueError):
         pass  # some item's fault, or no JSON at all: told apart below
     except _NO_JSON as error:
@@ -144,7 +165,7 @@ def _item(index: int, item: Any, make: Any) -> Any:
 def outline(path: str) -> Outline | None:
     """What the JSON file looks like from outside; None where it is no JSON object or list."""
     try:
-        top = msgspec.json.decode(read(path), type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+        top = _json(read(path), dict[str, msgspec.Raw] | list[msgspec.Raw])
         if isinstance(top, list):
             return Outline("list", _keys(top[0]) if top else frozenset(), {})
         arrays = {key: _first(value) for key, value in islice(top.items(), _MOST_ARRAYS)}

@@ -60,7 +60,7 @@ def _checked(tidied: str, what: str) -> str:
         raise TextError(f"empty {what}")
     if len(tidied) > MAX_CHARS:
         raise TextError(f"over-long {what}: {len(tidied):,} characters, at most {MAX_CHARS:,}")
-    if not tidied.isascii() and any("\ud800" <= char <= "\udfff" for char in tidied):
+    if not tidied.isascii() and any("\ud800" <= char <= "\udfff" or char == "\uffff" for char in tidied):
         raise TextError(f"broken {what}: lone surrogates, wanted valid Unicode")
     return tidied
 

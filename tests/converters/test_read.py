@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from converters._read import Broken, decode, exists, items, join, names, objects, outline, read
-from schemas.errors import SourceError
+from schemas.errors import SourceError, TextError
+from schemas.text import tidy
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -146,3 +147,14 @@ def test_an_outline_tells_kind_keys_and_first_items(tmp_path: Path) -> None:
 def test_what_is_no_json_object_or_list_has_no_outline(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "f.json").write_bytes(data)
     assert outline(str(tmp_path / "f.json")) is None
+
+
+@pytest.mark.parametrize("lone", [r"\ud83d", r"\uDE00 \ud83d", r"a\udfffb", r"\ud83d\ud83d", r"\\\ud83d"])
+def test_a_lone_surrogate_costs_its_own_row_and_not_the_file(lone: str) -> None:
+    rows = r'{"id": 1, "name": "fine \ud83d\ude00 \\ud83d"}', f'{{"id": 2, "name": "{lone}"}}', '{"id": 3, "name": "é"}'
+    for data in (f"[{','.join(rows)}]".encode(), f'[{",".join(rows)}, {{"id": "wrong"}}]'.encode()):
+        found = [one for one in items(data, Thing, "f") if not isinstance(one, Broken)]
+        assert [one.id for one in found] == [1, 2, 3]
+        assert [found[0].name, found[2].name] == ["fine \U0001f600 \\ud83d", "é"]
+        with pytest.raises(TextError, match=r"^broken name: lone surrogates"):
+            tidy(found[1].name, "name")
