@@ -136,14 +136,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a form's JSON file is told from others by its content.
+    """How a form's JSON file, the first of its files, is told from others by its content.
 
     ``keys`` are those of the top-level object, or of the first item where ``kind`` is a list, or of the first value
-    where it is a ``table`` (an object whose keys are ids); where ``array`` is named, the first object of that array has
-    ``inner``. Keys in ``without`` must not be there.
+    where it is a ``table`` (an object whose keys are ids), or of the first of ``lines`` in a .jsonl file; where
+    ``array`` is named, the first object of that array has ``inner``. Keys in ``without`` must not be there.
     """
 
-    kind: Literal["list", "object", "table"]
+    kind: Literal["list", "object", "table", "lines"]
     keys: frozenset[str]
     array: str = ""
     inner: frozenset[str] = frozenset()
@@ -168,8 +168,9 @@ class Form:
     """One published layout of a source: its files under a root, how to know it, and how to read it.
 
     ``splits`` maps our split names to the word that replaces ``{split}`` in ``files``; a name that ends in a slash is a
-    folder. A form without a ``shape`` is known by its names alone. Files in ``optional`` are read where they lie beside
-    the others, after them. ``counts`` are the published numbers of the source's unit per split.
+    folder, and one that then has a range in it, such as ``a_{0..9}.json``, stands for as many files. A form without a
+    ``shape`` is known by its names alone. Files in ``optional`` are read where they lie beside the others, after them.
+    ``counts`` are the published numbers of the source's unit per split.
     """
 
     name: str

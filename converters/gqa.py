@@ -2,7 +2,7 @@
 
 Reads one of
   balanced   <split>_balanced_questions.json, as published (cs.stanford.edu/people/dorarad/gqa)
-  all        <split>_all_questions.json; of train the folder train_all_questions with its ten files
+  all        <split>_all_questions.json; of train the ten files of the folder train_all_questions
   lavis      a list under the same name as the balanced file, as LAVIS and BLIP publish it, told apart by content
 and image_data.json, where it lies beside them, for what COCO calls a picture (see converters/_genome.py).
 Quirks: the published files are objects by question id, a string with leading zeros, which is kept; image ids are Visual
@@ -19,13 +19,12 @@ import msgspec
 
 from converters._genome import Listed, image_id, pictures
 from converters._questions import ASKED, Question, evaluated, question
-from converters._read import Broken, entries, exists, items, join, read
+from converters._read import Broken, entries, items, read
 from converters._table import Form, Reading, Row, Shape, Source, malformed
-from schemas.errors import SourceError
 from schemas.record import Pair
 
 _Known = Mapping[str, Listed]
-_TRAIN = tuple(f"train_all_questions_{number}.json" for number in range(10))
+_IMAGE_DATA = "image_data.json"
 
 
 class _Question(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -43,10 +42,9 @@ class _Lavis(msgspec.Struct, frozen=True):
 
 
 def rows(reading: Reading) -> Iterator[Row]:
-    """One row per question of the published file, or of the ten in its folder."""
-    path, *image_data = reading.files
-    known = pictures(image_data[0]) if image_data else {}
-    for number, file in enumerate(_ten(path) if path.endswith("/") else [path]):
+    """One row per question of the published file, or of the ten of all that train has."""
+    known = _known(reading)
+    for number, file in enumerate(file for file in reading.files if not file.endswith(_IMAGE_DATA)):
         for id, entry in entries(read(file), _Question, file):
             if isinstance(entry, Broken):
                 yield malformed(reading, f"{number}-{entry.index}", entry.why)
@@ -54,11 +52,9 @@ def rows(reading: Reading) -> Iterator[Row]:
                 yield _asked(reading, id, entry, known)
 
 
-def _ten(folder: str) -> list[str]:
-    paths = [join(folder, name) for name in _TRAIN]
-    if missing := [path for path in paths if not exists(path)]:
-        raise SourceError(f"{missing[0]} is not there: all train questions are {_TRAIN[0]} to {_TRAIN[-1]}")
-    return paths
+def _known(reading: Reading) -> _Known:
+    last = reading.files[-1]
+    return pictures(last) if last.endswith(_IMAGE_DATA) else {}
 
 
 def _asked(reading: Reading, id: str, entry: _Question, known: _Known) -> Row:
@@ -69,8 +65,7 @@ def _asked(reading: Reading, id: str, entry: _Question, known: _Known) -> Row:
 
 def lavis_rows(reading: Reading) -> Iterator[Row]:
     """One row per entry of LAVIS's list."""
-    path, *image_data = reading.files
-    known = pictures(image_data[0]) if image_data else {}
+    path, known = reading.files[0], _known(reading)
     for index, entry in enumerate(items(read(path), _Lavis, path)):
         if isinstance(entry, Broken):
             yield malformed(reading, entry.index, entry.why)
@@ -93,9 +88,13 @@ def _found(row: Question, known: _Known) -> Question:
 _TABLE = Shape("table", frozenset({"question", "imageId"}))
 _LIST = Shape("list", frozenset({"image", "question"}))
 _SPLITS = {split: split for split in ("train", "val", "testdev")}
-_ALL = {"train": "train_all_questions/", "val": "val_all_questions.json", "testdev": "testdev_all_questions.json"}
+_ALL = {
+    "train": "train_all_questions/train_all_questions_{0..9}.json",
+    "val": "val_all_questions.json",
+    "testdev": "testdev_all_questions.json",
+}
 _BALANCED = ("{split}_balanced_questions.json",)
-_BESIDE = ("image_data.json",)
+_BESIDE = (_IMAGE_DATA,)
 
 _GQA = Source(
     name="gqa",

@@ -17,7 +17,7 @@ import msgspec
 
 from converters._coco import image_id, number_of
 from converters._read import Broken, items, read
-from converters._table import Form, Reading, Row, Source, Variant, malformed
+from converters._table import Form, Reading, Row, Shape, Source, Variant, malformed
 from schemas.errors import RecordError
 from schemas.prompt import Wording
 from schemas.record import RECORD_KEY, ImageRef, Record, chat, image_ref
@@ -104,13 +104,16 @@ def _without_placeholder(question: str) -> str:
     return question
 
 
+_SHAPE = Shape("list", frozenset({"conversations"}))
+
+
 def _source(name: str, file: str, title: str) -> Source:
     return Source(
         name=name,
         title=title,
         collection="coco",
         splits={"train": "train"},
-        forms=(Form("published", (file,), {"train": "train"}, rows),),
+        forms=(Form("published", (file,), {"train": "train"}, rows, _SHAPE),),
         variants=(Variant(None, candidate="a conversation", record=conversation, boxed=False),),
         unit="conversations",
         counted=(),

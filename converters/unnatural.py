@@ -114,6 +114,7 @@ def instruct(row: Instruction, wording: Wording) -> Record:
 
 
 _TRAIN = {"train": "train"}
+_LINES = Shape("lines", frozenset({"instances"}))
 
 CONVERTERS = (
     Source(
@@ -122,8 +123,8 @@ CONVERTERS = (
         collection=None,
         splits={"train": "train"},
         forms=(
-            Form("core", ("core_data.jsonl",), _TRAIN, core_rows, counts={"train": 68_478}),
-            Form("full", ("full_data.jsonl",), _TRAIN, full_rows, counts={"train": 240_670}),
+            Form("core", ("core_data.jsonl",), _TRAIN, core_rows, _LINES, {"train": 68_478}),
+            Form("full", ("full_data.jsonl",), _TRAIN, full_rows, _LINES, {"train": 240_670}),
             Form(
                 "filtered",
                 ("filtered_unnatural_instruction.json",),

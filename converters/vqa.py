@@ -72,6 +72,7 @@ def _vizwiz(reading: Reading, entry: _VizWiz) -> Row:
 
 
 _LIST = Shape("list", frozenset({"question_id", "question", "answer", "image"}))
+_ASKED = Shape("object", frozenset({"questions"}), "questions", frozenset({"question_id"}))
 _SPLITS = {"train": "train", "val": "val"}
 
 _VQAV2 = Source(
@@ -85,7 +86,8 @@ _VQAV2 = Source(
             ("v2_OpenEnded_mscoco_{split}2014_questions.json", "v2_mscoco_{split}2014_annotations.json"),
             _SPLITS,
             official_rows,
-            counts={"train": 443_757, "val": 214_354},
+            _ASKED,
+            {"train": 443_757, "val": 214_354},
         ),
         Form("lavis", ("vqa_{split}.json",), _SPLITS, lavis_rows, _LIST),
     ),
@@ -110,7 +112,8 @@ _OKVQA = replace(
             ("OpenEnded_mscoco_{split}2014_questions.json", "mscoco_{split}2014_annotations.json"),
             _SPLITS,
             official_rows,
-            counts={"train": 9_009, "val": 5_046},
+            _ASKED,
+            {"train": 9_009, "val": 5_046},
         ),
         Form("lavis", ("okvqa_{split}.json",), {"train": "train"}, lavis_rows, _LIST),
     ),

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from converters._glance import EMPTY
 from converters._table import CHAT
 from pipelines.convert import Converted
 from pipelines.shard import Built
-from pipelines.sources import FormState
+from pipelines.sources import FormState, Wanted
 from pipelines.verify import Verified
 from schemas.ledger import Count, Tally
 
@@ -32,10 +33,13 @@ def sources(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 
 def _names(row: Mapping[str, Any]) -> str:
-    forms = (
-        next(iter(form["files"].values())) if form["names"] == ["{split}"] else form["names"] for form in row["forms"]
-    )
-    return " | ".join(dict.fromkeys(" + ".join(names) for names in forms)) or row["notes"]
+    return " | ".join(dict.fromkeys(_files(form) for form in row["forms"])) or row["notes"]
+
+
+def _files(form: Mapping[str, Any]) -> str:
+    if form["names"] == ["{split}"]:  # each split has a name of its own
+        return ", ".join(name for (name,) in form["files"].values())
+    return " + ".join(form["names"])
 
 
 def _splits(row: Mapping[str, Any]) -> str:
@@ -83,10 +87,15 @@ def _below(root: str, file: str) -> str:
 
 
 def _absence(row: FormState) -> str:
-    if not row.missing:
-        return f"{' + '.join(row.files)}: not this form's content"
-    named = zip(row.missing, row.near, strict=True)
-    return f"missing: {' + '.join(f'{name} (there is {near})' if near else name for name, near in named)}"
+    missing = " + ".join(f"{one.name}{_how(one)}" for one in row.wanted if one.absent)
+    wrong = [f"{one.name}: {one.why}" for one in row.wanted if not one.absent]
+    return "; ".join([*([f"missing: {missing}"] if missing else []), *wrong])
+
+
+def _how(wanted: Wanted) -> str:
+    if wanted.why == EMPTY:
+        return " (empty)"
+    return f" (there is {wanted.near})" if wanted.near else ""
 
 
 def converted(told: Converted, file: IO[str], as_json: bool) -> None:

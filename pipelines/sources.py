@@ -1,29 +1,37 @@
 """What sources there are, and what of one lies in a folder."""
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from converters import find, sources
-from converters._files import available, expected, nearest
-from converters._read import exists, filesystem, join
+from converters._files import Lack, available, expected, insist_files, lacking, named
+from converters._glance import MISSING
+from converters._names import nearest, numbered
+from converters._read import filesystem
 from converters._table import Form, Source, Whole
 from schemas.errors import SourceError
 
 
-class FormState(msgspec.Struct, frozen=True):
-    """One form of one split in a folder: its files, those not there, and whether it is there as published.
+class Wanted(msgspec.Struct, frozen=True):
+    """A file or folder that is absent (missing or empty) or wrong: why, and what is near in place of a missing one."""
 
-    ``near`` are what lies in place of the missing ones under almost the same names, empty texts where nothing does.
-    """
+    name: str
+    why: str
+    absent: bool
+    near: str
+
+
+class FormState(msgspec.Struct, frozen=True):
+    """One form of one split in a folder: its files, whether it is there as published, and what of it is not."""
 
     split: str
     form: str
     files: list[str]
-    missing: list[str]
-    near: list[str]
     found: bool
+    wanted: list[Wanted]
 
 
 def described(source: Source) -> dict[str, Any]:
@@ -50,14 +58,16 @@ def listed() -> list[dict[str, Any]]:
 
 
 def checked(name: str, root: str) -> list[FormState]:
-    """What of a source lies under a root, per split and form; SourceError where the root itself is not there."""
+    """What of a source lies under a root, per split and form.
+
+    SourceError where the root itself is not there, ConfigError for a source that has no files.
+    """
     source = find(name)
+    insist_files(source)
     fs, path = filesystem(root)
     if not fs.isdir(path):
         raise SourceError(f"no such folder: {root}")
-    return [
-        _state(source, root, split, form) for split in source.splits for form in source.forms if split in form.splits
-    ]
+    return [state for split in source.splits for state in _states(source, root, split)]
 
 
 def _option(values: tuple[str, ...] | Whole) -> list[str]:
@@ -65,20 +75,24 @@ def _option(values: tuple[str, ...] | Whole) -> list[str]:
 
 
 def _form(form: Form) -> dict[str, Any]:
-    files = {split: list(expected(form, split)) for split in form.splits}
+    files = {split: list(named(form, split)) for split in form.splits}
     return {"name": form.name, "names": list(form.files), "files": files, "counts": dict(form.counts)}
 
 
-def _state(source: Source, root: str, split: str, form: Form) -> FormState:
-    files = list(expected(form, split))
-    found = [one for one in available(source, root, split) if one.form.name == form.name]
-    if found:
-        return FormState(split, form.name, list(found[0].files), [], [], found=True)
-    missing = [name for name in files if not any(exists(join(root, place, name)) for place in source.places)]
-    published = {name for other in source.forms for one in other.splits for name in expected(other, one)}
-    likely = [nearest(source, root, name) for name in missing]
-    near = ["" if name in published else name for name in likely]
-    return FormState(split, form.name, files, missing, near, found=False)
+def _states(source: Source, root: str, split: str) -> Iterator[FormState]:
+    there = {one.form.name: one for one in reversed(available(source, root, split))}
+    for form in (form for form in source.forms if split in form.splits):
+        if found := there.get(form.name):
+            yield FormState(split, form.name, list(found.files), True, [])
+        else:
+            wanted = [_wanted(source, root, lack) for lack in lacking(source, root, split, form)]
+            yield FormState(split, form.name, list(named(form, split)), False, wanted)
+
+
+def _wanted(source: Source, root: str, lack: Lack) -> Wanted:
+    published = {name for form in source.forms for split in form.splits for name in expected(form, split)}
+    near = nearest(root, source.places, numbered(lack.name)[0], published) if lack.why == MISSING else ""
+    return Wanted(lack.name, lack.why, lack.absent, near)
 
 
 if __name__ == "__main__":

@@ -100,13 +100,11 @@ def test_a_file_is_known_by_its_content_and_not_by_its_name(
     assert [one.record.messages[1].content for one in run("coco_caption", "train") if one.record] == ["a dog"]
 
 
-@pytest.mark.parametrize(
-    "content", [INSTANCES, [], {}, {"annotations": []}, [[1]], "x", b"<html>", b"", b"\xef\xbb\xbf{}"]
-)
+@pytest.mark.parametrize("content", [INSTANCES, [], {}, {"annotations": []}, [[1]]])
 def test_a_file_of_another_kind_is_named_as_not_as_published(put: Put, tmp_path: Path, content: Any) -> None:
-    put("captions_train2014.json", content)
+    put("annotations/captions_train2014.json", content)
     with pytest.raises(
-        SourceError, match=r"captions_train2014\.json is there, but it or what belongs with it is not as "
+        SourceError, match=r"; annotations/captions_train2014\.json is there, but its content is not as published; get"
     ):
         resolve(find("coco_caption"), str(tmp_path), "train")
 
@@ -114,10 +112,10 @@ def test_a_file_of_another_kind_is_named_as_not_as_published(put: Put, tmp_path:
 @pytest.mark.parametrize(
     "content", [b'{"images": [{"\xff": 1}], "annotations": []}', b'[{"\xff": 1}]', b"[" * 100_000, b'{"a": ' * 100_000]
 )
-def test_a_hostile_file_is_only_not_as_published(put: Put, tmp_path: Path, content: bytes) -> None:
+def test_a_hostile_file_is_only_not_the_json_it_should_be(put: Put, tmp_path: Path, content: bytes) -> None:
     put("captions_train2014.json", content)
     put("coco_karpathy_train.json", content)
-    with pytest.raises(SourceError, match="is not as published"):
+    with pytest.raises(SourceError, match=r"; captions_train2014\.json: not the JSON it should be"):
         resolve(find("coco_caption"), str(tmp_path), "train")
 
 
@@ -149,9 +147,7 @@ def test_a_missing_root_says_the_same(tmp_path: Path) -> None:
 
 def test_the_pickle_without_its_instances_is_told(put: Put, tmp_path: Path) -> None:
     put("refcoco/refs(unc).p", REFS)
-    with pytest.raises(
-        SourceError, match=r"refs\(unc\)\.p is there, but it or what belongs with it is not as published"
-    ):
+    with pytest.raises(SourceError, match=r"; refcoco/instances\.json is missing; get it: "):
         resolve(find("refcoco"), str(tmp_path), "val")
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from converters import find
-from converters._files import fits, nearest, resolve
+from converters._files import MISSING, fits, resolve
+from converters._names import nearest
 from converters._read import Broken, entries, lines, outline
 from converters._table import Form, Reading, Shape, Source, Whole
 from pipelines.convert import _insist_possible, job
-from pipelines.sources import checked
+from pipelines.sources import Wanted, checked
 from schemas.errors import ConfigError, SourceError
 
 OFFICIAL = Form(
@@ -72,7 +73,7 @@ def test_a_table_by_id_is_known_by_its_first_value(source: Source, tmp_path: Pat
     put(tmp_path, "asks_train.json", {"0071": {"ask": "who?"}, "2": {}})
     assert found(source, tmp_path) == ("table", ["asks_train.json"])
     put(tmp_path, "asks_train.json", {"0071": {"ask": "who?", "picture": "a"}})
-    with pytest.raises(SourceError, match=r"asks_train\.json is there, but it .* not as published"):
+    with pytest.raises(SourceError, match=r"asks_train\.json is there, but .* not as published"):
         resolve(source, str(tmp_path), "train")
 
 
@@ -142,11 +143,12 @@ def test_a_half_downloaded_folder_is_told_what_is_missing_and_what_is_wrongly_na
     put(tmp_path, "refcoco/refs(unc).p.zip", "")
     put(tmp_path, "refcoco/instances.json", {})
     (told,) = (one for one in checked("refcoco", str(tmp_path)) if (one.split, one.form) == ("val", "unc"))
-    assert (told.found, told.missing, told.near) == (False, ["refcoco/refs(unc).p"], ["refcoco/refs(unc).p.zip"])
+    assert not told.found
+    assert told.wanted == [Wanted("refcoco/refs(unc).p", MISSING, absent=True, near="refcoco/refs(unc).p.zip")]
 
 
 def test_what_is_there_for_another_split_is_no_misspelling(tmp_path: Path) -> None:
     put(tmp_path, "captions_val2017.json", {"images": [], "annotations": []})
     (told,) = (one for one in checked("coco_caption", str(tmp_path)) if (one.split, one.form) == ("train", "2017"))
-    assert (told.missing, told.near) == (["captions_train2017.json"], [""])
-    assert nearest(find("coco_caption"), str(tmp_path), "captions_train2017.json") == "captions_val2017.json"
+    assert told.wanted == [Wanted("captions_train2017.json", MISSING, absent=True, near="")]
+    assert nearest(str(tmp_path), [""], "captions_train2017.json", set()) == "captions_val2017.json"

@@ -203,7 +203,7 @@ def test_all_questions_of_train_lie_in_ten_files(put: Put, run: Run) -> None:
 def test_one_of_the_ten_that_is_not_there_is_an_error_that_names_it(put: Put, run: Run, tmp_path: Path) -> None:
     put_all(put)
     (tmp_path / "train_all_questions/train_all_questions_6.json").unlink()
-    with pytest.raises(SourceError, match=r"train_all_questions/train_all_questions_6\.json is not there"):
+    with pytest.raises(SourceError, match=r"; train_all_questions/train_all_questions_6\.json is missing; get it"):
         run("gqa", "train")
 
 
@@ -229,7 +229,9 @@ def test_val_is_trained_on_and_testdev_evaluates(run: Run) -> None:
 
 
 def test_where_nothing_lies_the_error_says_what_is_wanted(run: Run) -> None:
-    wanted = r"wanted train_balanced_questions\.json or train_all_questions/ or train_balanced_questions\.json"
+    wanted = (
+        r"wanted train_balanced_questions\.json or train_all_questions/train_all_questions_\{0\.\.9\}\.json; get it"
+    )
     with pytest.raises(SourceError, match=wanted):
         run("gqa", "train")
 

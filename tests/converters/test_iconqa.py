@@ -115,7 +115,7 @@ def test_minigpts_list_gives_the_same_records(put: Put, run: Run) -> None:
 
 def test_the_list_is_known_by_its_content_and_holds_val_alone(put: Put, run: Run) -> None:
     put(FLAT, [{"question": "How many?", "answer": "ten"}])
-    with pytest.raises(SourceError, match=f"{FLAT} is there, but it .* is not as published"):
+    with pytest.raises(SourceError, match=f"{FLAT} is there, but its content is not as published"):
         run("iconqa", "val")
     put(FLAT, [problem(image_id="7")])
     assert told(run("iconqa", "val")) == [("7", "ten")]

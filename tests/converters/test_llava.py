@@ -225,5 +225,5 @@ def test_each_source_reads_its_own_file_and_names_it_where_it_is_missing(
 
 def test_a_file_that_is_no_list_is_an_error(put: Put, run: Run) -> None:
     put(FILE, {"conversations": []})
-    with pytest.raises(SourceError, match=rf"{FILE}: not the JSON it should be"):
+    with pytest.raises(SourceError, match=f"{FILE} is there, but its content is not as published"):
         run("llava_conversation", "train")

@@ -79,6 +79,7 @@ def insist_one_line(ran: Ran, code: int, *parts: str) -> None:
         (["sources", "refcocco"], ["unknown source 'refcocco'", "did you mean refcoco"]),
         (["sources", "--root", "/"], ["--root needs the name of a source"]),
         (["sources", "refcoco", "--root", "/nowhere"], ["no such folder: /nowhere"]),
+        (["sources", "multitask", "--root", "/"], ["multitask has no files of its own: made when a pool is packed"]),
         (["convert", "refcoco", "--root", "/nowhere"], ["--split"]),
         (["convert", "refcoco", "--split", "val"], ["--root"]),
         (["convert", "refcoco", "--root", "/nowhere", "--split", "val"], ["/nowhere", "refs(unc).p", "https://"]),
@@ -189,12 +190,29 @@ def test_sources_are_listed_with_their_names_and_a_folder_is_checked(
     run: Run, demo_files: Path, tmp_path: Path
 ) -> None:
     listed = run("sources")
-    assert listed.code == 0 and all(name in listed.out for name in ("refcoco", "refcocog", "coco_instances"))
+    names = ("refcoco", "coco_instances", "train_all_questions_{0..9}.json, val_all_questions.json, testdev_all")
+    assert listed.code == 0 and all(name in listed.out for name in names)
     there = run("sources", "coco_caption", "--root", demo_files / "coco")
     assert there.code == 0 and "captions_train2014.json" in there.out
     (tmp_path / "e[m]pty").mkdir()
     gone = run("sources", "refcoco", "--root", tmp_path / "e[m]pty")
     assert gone.code == 1 and "e[m]pty" in gone.out and "missing: refcoco/refs(unc).p" in gone.out
+
+
+def test_a_half_downloaded_folder_is_told_file_by_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "annotations.zip").write_bytes(b"")
+    (tmp_path / "val.txt").write_bytes(b"1")
+    (tmp_path / "below" / "Annotations").mkdir(parents=True)
+    zipped = run("sources", "flickr30k_phrase", "--root", tmp_path)
+    assert zipped.code == 1 and "missing: annotations.zip (empty) + UNRELATED_CAPTIONS " in zipped.out
+    assert "missing: Annotations/ (there is below/Annotations/) + Sentences/ + train.txt" in zipped.out
+    (tmp_path / "detail_23k.json").write_bytes(b"<html>")
+    cut = run("sources", "llava_detail", "--root", tmp_path)
+    assert cut.code == 1 and "detail_23k.json: not the JSON it should be: it begins with '<html>'" in cut.out
+    assert "missing" not in cut.out.splitlines()[-1]
+    (tmp_path / "detail_23k.json").write_bytes(b"[]")
+    other = run("sources", "llava_detail", "--root", tmp_path)
+    assert other.code == 1 and "detail_23k.json: there, but its content is not as published" in other.out
 
 
 def test_records_go_to_standard_output_and_the_ledger_to_standard_error(run: Run, demo_files: Path) -> None:
