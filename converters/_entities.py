@@ -94,6 +94,11 @@ def pieces(line: str) -> list[str | Mention]:
     return [*found, parts[-1]] if parts[-1] else found
 
 
+def unread(line: str) -> list[Mention]:
+    """As many phrases as a sentence that does not come apart into pieces marks, nothing else being known of them."""
+    return [Mention("", "0")] * line.count("/EN#")
+
+
 def plain(found: Sequence[str | Mention]) -> str:
     """The sentence without its marks."""
     return "".join(piece if isinstance(piece, str) else piece.text for piece in found)

@@ -1,40 +1,48 @@
 """The sentences of Flickr30k and of Flickr30k Entities, of one type whatever files they come from.
 
-A picture that is listed and cannot be read costs its five sentences, as many malformed rows.
+A picture that is listed and whose sentences cannot be read costs five, as many malformed rows. Where only its boxes
+cannot be read, or where a sentence's marks are broken, it costs the sentences and phrases that it is known to have.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from converters._entities import SENTENCES, Boxes, Mention, annotation, lines, pieces
-from converters._read import read
+from converters._entities import SENTENCES, Boxes, Mention, annotation, lines, pieces, unread
+from converters._flickr30k_files import MAX_DIGITS, File, in_folders, in_zip, picture_ids, unrelated_sentences
 from converters._table import Form, Pictured, Reading, Row, Use, malformed
-from converters._zip import members
 from schemas.box import Size
-from schemas.errors import Filtered, RecordError, SourceError
+from schemas.errors import Filtered, RecordError
 from schemas.record import ImageRef, image_ref
-
-MAX_DIGITS = 20  # of a picture's id; published ones have ten at most
-MAX_BYTES = 2**20  # of one picture's file in a zip; the largest published one has some thousands
 
 LICENCE = "research and education only, non-commercial; Flickr terms (pictures)"
 PLACES = ("", "flickr30k_entities")
 SPLITS: Mapping[str, Use] = {"train": "train", "val": "eval", "test": "eval"}
 NAMES = {split: split for split in SPLITS}  # in file names
 
-Files = Callable[[str], tuple[bytes, bytes]]
-
 
 class Sentence(Pictured, frozen=True, kw_only=True):
-    """One sentence in pieces, with its picture's boxes by chain, and how many phrases that have some are asked for."""
+    """One sentence in pieces, with its picture's boxes by chain, and how many phrases that have some are asked for.
+
+    ``why`` is why it and its phrases are malformed, empty where they are not.
+    """
 
     pieces: Sequence[str | Mention]
     boxes: Boxes
     unrelated: bool = False
     fewest: int = 0
+    why: str = ""
 
 
-def insist_related(row: Sentence) -> None:
-    """Filtered where the sentence was written for another picture."""
+class _Picture(NamedTuple):
+    image: ImageRef
+    boxes: Boxes
+    why: str
+
+
+def insist_usable(row: Sentence) -> None:
+    """RecordError where the sentence is malformed, Filtered where it was written for another picture."""
+    if row.why:
+        raise RecordError(f"malformed row: {row.why}")
     if row.unrelated:
         raise Filtered("unrelated caption: it was written for another picture")
 
@@ -51,49 +59,56 @@ def entities_forms(counts: Mapping[str, int]) -> tuple[Form, ...]:
 def folder_rows(reading: Reading) -> Iterator[Row]:
     """One row per sentence, picture after picture in the split's order."""
     boxes, sentences, ids, unrelated = reading.files
-    return _rows(reading, ids, unrelated, lambda id: (read(f"{boxes}{id}.xml"), read(f"{sentences}{id}.txt")))
+    return _rows(reading, ids, unrelated, in_folders({"Annotations": boxes, "Sentences": sentences}))
 
 
 def zip_rows(reading: Reading) -> Iterator[Row]:
     """The same from the zip; a member that is damaged costs its picture's sentences only."""
     archive, ids, unrelated = reading.files
-    member = members(archive, MAX_BYTES)
-    return _rows(reading, ids, unrelated, lambda id: (member(f"Annotations/{id}.xml"), member(f"Sentences/{id}.txt")))
+    return _rows(reading, ids, unrelated, in_zip(archive))
 
 
-def _rows(reading: Reading, ids: str, unrelated: str, files: Files) -> Iterator[Row]:
+def _rows(reading: Reading, ids: str, unrelated: str, file: File) -> Iterator[Row]:
     unwanted = unrelated_sentences(unrelated)
     for id in picture_ids(ids):
         try:
-            image, boxes, said = _picture(id, files)
-        except (RecordError, SourceError) as error:
+            image = flickr_image(id)  # before files of that name are looked for
+            said = lines(file(f"Sentences/{id}.txt"))
+        except RecordError as error:
             yield from (malformed(reading, f"{id[:40]}-{number}", str(error)) for number in range(SENTENCES))
             continue
+        picture = _annotated(id, image, file)
         for number, line in enumerate(said):
-            yield _sentence(reading, f"{id}-{number}", line, image, boxes, unwanted)
+            yield _sentence(reading, f"{id}-{number}", line, picture, unwanted)
 
 
-def _picture(id: str, files: Files) -> tuple[ImageRef, Boxes, list[str]]:
-    flickr_image(id)  # before files of that name are looked for
-    xml, text = files(id)
-    size, boxes = annotation(xml, f"{id}.jpg")
-    return flickr_image(id, size), boxes, lines(text)
+def _annotated(id: str, image: ImageRef, file: File) -> _Picture:
+    try:
+        size, boxes = annotation(file(f"Annotations/{id}.xml"), f"{id}.jpg")
+    except RecordError as error:
+        return _Picture(image, {}, str(error))
+    return _Picture(flickr_image(id, size), boxes, "")
 
 
-def _sentence(reading: Reading, id: str, line: str, image: ImageRef, boxes: Boxes, unwanted: frozenset[str]) -> Row:
+def _sentence(reading: Reading, id: str, line: str, picture: _Picture, unwanted: frozenset[str]) -> Row:
+    found: Sequence[str | Mention]
+    why = picture.why
     try:
         found = pieces(line)
     except RecordError as error:
-        return malformed(reading, id, str(error))
+        found, why = unread(line), why or str(error)
+        if not found:
+            return malformed(reading, id, why)
     return Sentence(
         source=reading.source,
         split=reading.split,
         id=id,
-        image=image,
+        image=picture.image,
         pieces=found,
-        boxes=boxes,
+        boxes=picture.boxes,
         unrelated=id in unwanted,
         fewest=int(reading.options.get("min_phrases", "0")),
+        why=why,
     )
 
 
@@ -102,19 +117,3 @@ def flickr_image(id: str, size: Size | None = None) -> ImageRef:
     if not (id.isascii() and id.isdigit() and len(id) <= MAX_DIGITS):
         raise RecordError(f"no picture id: {id[:40]!r}, wanted at most {MAX_DIGITS} digits")
     return image_ref(f"flickr30k/{id}", size)
-
-
-def picture_ids(path: str) -> list[str]:
-    """The ids that a split's file lists, one per line, whatever they may be."""
-    return [id for line in read(path).decode(errors="replace").split("\n") if (id := line.strip())]
-
-
-def unrelated_sentences(path: str) -> frozenset[str]:
-    """``<picture id>-<number>`` of the sentences written for another picture, numbered from 0 (the file: from 1).
-
-    SourceError where a line is neither that nor a comment: what should be left out is then not known.
-    """
-    rows = [row for line in read(path).splitlines() if (row := line.split()) and not row[0].startswith(b"#")]
-    if not all(len(row) == 2 and row[0].isdigit() and row[1] in b"1 2 3 4 5".split() for row in rows):
-        raise SourceError(f"{path}: not the list it should be, wanted a picture id and a number from 1 to 5 per line")
-    return frozenset(f"{id.decode()}-{int(number) - 1}" for id, number in rows)

@@ -1,6 +1,7 @@
 """The two files that VQA's own tools read, questions and annotations, joined: see converters/vqa.py for quirks."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,36 +52,52 @@ class _AnsweredAsTyped(_Answered, frozen=True, gc=False):
     answers: tuple[_AsTyped, ...]
 
 
-_Found = dict[int | str | None, _Answered | Broken]
+class _Left(NamedTuple):
+    by_number: dict[int | None, _Answered | Broken]
+    twice: list[Broken]
+    nameless: list[Broken]
 
 
 def official_rows(reading: Reading) -> Iterator[Row]:
-    """One row per question, in their file's order, then one per annotation that no question has taken."""
+    """One row per question, in their file's order, then one per annotation that no question can have been meant for.
+
+    A question whose number cannot be read may be that of any annotation that no other question takes, and an annotation
+    whose number cannot be read may be of any question that has none: as many pairs as there can be count once.
+    """
     questions, annotations = reading.files
     left, types = _annotations(reading, annotations)
+    unread = lone = 0
     for entry in items(decode(read(questions), _Questions, questions).questions, _Asked, questions):
-        found = left.pop(_number(entry), None)
+        number = _number(entry)
+        found = left.by_number.pop(number, None)
+        unread += number is None
+        lone += number is not None and found is None
         if isinstance(entry, Broken):
             yield malformed(reading, entry.index, entry.why)
         else:
             yield _joined(reading, entry, found, types)
-    for found in left.values():
-        yield _unasked(reading, found)
+    yield from (_unasked(reading, found) for found in _unpaired(left, unread, lone))
 
 
-def _annotations(reading: Reading, path: str) -> tuple[_Found, Mapping[str, str]]:
-    # What has no number, or one that is taken, stands under a name that no question can take: it has to be counted.
+def _unpaired(left: _Left, unread: int, lone: int) -> list[_Answered | Broken]:
+    numbered = list(left.by_number.values())
+    free = lone + max(0, unread - len(numbered))  # questions that the nameless may be of
+    return [*numbered[unread:], *left.twice, *left.nameless[free:]]
+
+
+def _annotations(reading: Reading, path: str) -> tuple[_Left, Mapping[str, str]]:
     file = decode(read(path), _Annotations, path)
     kind = _AnsweredAsTyped if reading.options.get("answer") == "raw" else _Answered
-    found: _Found = {}
+    left = _Left({}, [], [])
     for index, entry in enumerate(items(file.annotations, kind, path)):
         number = _number(entry)
-        if number is None or number in found:
-            why = entry.why if isinstance(entry, Broken) else f"question {number} is annotated twice"
-            found[f"spare {index}"] = Broken(index, why, None)
+        if number is None:
+            left.nameless.append(Broken(index, entry.why if isinstance(entry, Broken) else "", None))
+        elif number in left.by_number:
+            left.twice.append(Broken(index, f"question {number} is annotated twice", None))
         else:
-            found[number] = entry
-    return found, file.question_types
+            left.by_number[number] = entry
+    return left, file.question_types
 
 
 def _number(entry: _Numbered | Broken) -> int | None:

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from converters._coco import Caption, image_id, number_of, outer, picture_ref, pictures
-from converters._read import Broken, decode, items, read
+from converters._coco import Caption, image_id, outer, picture_ref, pictures
+from converters._karpathy import Picture, dataset_rows, entry_rows
+from converters._read import Broken, items, read
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
-from schemas.errors import RecordError
 from schemas.prompt import Wording
 from schemas.record import ImageRef, Record, image_ref
 from schemas.text import tidy
@@ -29,24 +29,13 @@ class Captioned(Pictured, frozen=True, kw_only=True):
     caption: str
 
 
+class _Picture(Picture, frozen=True):
+    cocoid: int
+
+
 class _Sentence(msgspec.Struct, frozen=True):
     raw: str
     sentid: int
-
-
-class _Karpathy(msgspec.Struct, frozen=True):
-    cocoid: int
-    split: str
-    sentences: list[_Sentence]
-
-
-class _Images(msgspec.Struct, frozen=True):
-    images: msgspec.Raw
-
-
-class _Lavis(msgspec.Struct, frozen=True):
-    image: str
-    caption: str | list[str]
 
 
 def published_rows(reading: Reading) -> Iterator[Row]:
@@ -70,43 +59,21 @@ def published_rows(reading: Reading) -> Iterator[Row]:
 
 def karpathy_rows(reading: Reading) -> Iterator[Row]:
     """One row per sentence of the split's pictures."""
-    (path,) = reading.files
-    for entry in items(decode(read(path), _Images, path).images, _Karpathy, path):
-        if isinstance(entry, Broken):
-            yield malformed(reading, entry.index, entry.why)
-        elif entry.split == reading.split:
-            image = image_ref(image_id(entry.cocoid), None)
-            for sentence in entry.sentences:
-                yield Captioned(
-                    source=reading.source,
-                    split=reading.split,
-                    id=str(sentence.sentid),
-                    image=image,
-                    caption=sentence.raw,
-                )
+    return dataset_rows(reading, _SPLITS, _Picture, _Sentence, _of_dataset)
+
+
+def _of_dataset(reading: Reading, picture: _Picture, _: int, sentence: _Sentence) -> Row:
+    return _captioned(reading, str(sentence.sentid), picture.cocoid, sentence.raw)
 
 
 def lavis_rows(reading: Reading) -> Iterator[Row]:
-    """One row per sentence; rows have no id, so their place in the file (and in the row's list) is it."""
-    (path,) = reading.files
-    train_file = reading.split in ("train", "restval")
-    for index, entry in enumerate(items(read(path), _Lavis, path)):
-        if isinstance(entry, Broken):
-            yield malformed(reading, entry.index, entry.why)
-        elif not train_file or ("val2014" in entry.image) == (reading.split == "restval"):
-            yield from _lavis(reading, index, entry)
+    """One row per sentence; entries have no id, so their place in the file (and in the entry's list) is it."""
+    return entry_rows(reading, _captioned)
 
 
-def _lavis(reading: Reading, index: int, entry: _Lavis) -> Iterator[Row]:
-    try:
-        image = image_ref(image_id(number_of(entry.image)), None)
-    except RecordError as error:
-        yield malformed(reading, index, str(error))
-        return
-    captions = [entry.caption] if isinstance(entry.caption, str) else entry.caption
-    for place, caption in enumerate(captions):
-        id = str(index) if isinstance(entry.caption, str) else f"{index}-{place}"
-        yield Captioned(source=reading.source, split=reading.split, id=id, image=image, caption=caption)
+def _captioned(reading: Reading, id: str, number: int, caption: str) -> Row:
+    image = image_ref(image_id(number), None)
+    return Captioned(source=reading.source, split=reading.split, id=id, image=image, caption=caption)
 
 
 def caption(row: Captioned, wording: Wording) -> Record:
@@ -114,6 +81,7 @@ def caption(row: Captioned, wording: Wording) -> Record:
     return record_of(row, "caption", slots=[], reply=[tidy(row.caption, "caption")], boxes=[], wording=wording)
 
 
+_SPLITS = ("train", "restval", "val", "test")
 _COCO = Shape("object", frozenset({"images", "annotations"}), "annotations", frozenset({"image_id", "caption"}))
 _DATASET = Shape("object", frozenset({"images"}), "images", frozenset({"cocoid", "sentences"}))
 _LIST = Shape("list", frozenset({"image", "caption"}))
@@ -144,7 +112,7 @@ CONVERTERS = (
             Form(
                 "karpathy",
                 ("dataset_coco.json",),
-                {split: split for split in ("train", "restval", "val", "test")},
+                {split: split for split in _SPLITS},
                 karpathy_rows,
                 _DATASET,
                 {"train": 414_113, "restval": 152_634},

@@ -8,8 +8,8 @@ Reads one of
   karpathy      dataset_flickr30k.json: the sentences as they were typed, and a split of its own, with other pictures
                 in train, val and test than Entities has
 Each sentence gives one ``caption`` record, the same under the same key in all forms but karpathy. Quirks: all but
-Karpathy's are tokenised, with blanks before full stops; where a picture that a split lists has no sentences, they are
-counted as malformed.
+Karpathy's are tokenised, with blanks before full stops; sentences that a listed picture lacks of its five count as
+malformed.
 Young et al., From image descriptions to visual denotations, 2014; Karpathy and Fei-Fei, 2015.
 """
 
@@ -26,11 +26,11 @@ from converters._flickr30k import (
     Sentence,
     entities_forms,
     flickr_image,
-    insist_related,
-    picture_ids,
-    unrelated_sentences,
+    insist_usable,
 )
-from converters._read import Broken, decode, items, read
+from converters._flickr30k_files import Line, by_picture, picture_ids, token_line, unrelated_sentences
+from converters._karpathy import Picture, dataset_rows
+from converters._read import read
 from converters._table import Form, Reading, Row, Shape, Source, Variant, malformed, record_of
 from schemas.errors import RecordError
 from schemas.prompt import Wording
@@ -38,58 +38,50 @@ from schemas.record import Record
 from schemas.text import tidy
 
 
+class _Picture(Picture, frozen=True):
+    filename: str
+
+
 class _Raw(msgspec.Struct, frozen=True):
     raw: str
 
 
-class _Picture(msgspec.Struct, frozen=True):
-    filename: str
-    split: str
-    sentences: list[_Raw]
-
-
-class _Images(msgspec.Struct, frozen=True):
-    images: msgspec.Raw
-
-
 def token_rows(reading: Reading) -> Iterator[Row]:
-    """One row per sentence of the split's pictures, in the split's order."""
+    """One row per sentence of the split's pictures, in the split's order, and per sentence that one of them lacks.
+
+    A line that no picture's id can be read from is taken for one that some picture of the file or of the split lacks;
+    as many as are beyond these are malformed in every split.
+    """
     path, ids, *lists = reading.files
     unwanted = frozenset().union(*map(unrelated_sentences, lists))
-    said: dict[str, list[tuple[str, str]]] = {}
-    for place, line in enumerate(read(path).rstrip(b"\n").split(b"\n")):
+    said, strays = by_picture(read(path))
+    listed = picture_ids(ids)
+    lacking = sum(max(0, SENTENCES - len(said.get(id, ()))) for id in {*said, *listed})
+    for place in strays[lacking:]:
+        yield malformed(reading, place, "no line of captions: it does not begin with a picture's number")
+    for id in listed:
+        yield from _of_picture(reading, id, said.get(id, []), unwanted)
+
+
+def _of_picture(reading: Reading, id: str, said: list[Line], unwanted: frozenset[str]) -> Iterator[Row]:
+    for place, line in said:
         try:
-            id, number, caption = _token(line)
+            number, caption = token_line(id, line)
         except (RecordError, ValueError) as error:
             yield malformed(reading, place, f"no line of captions: {error}")
         else:
-            said.setdefault(id, []).append((number, caption))
-    for id in picture_ids(ids):
-        if id not in said:
-            yield from (malformed(reading, f"{id[:40]}-{n}", f"no sentences: {id[:40]!r}") for n in range(SENTENCES))
-        for number, caption in said.get(id, ()):
             yield _sentence(reading, id, number, caption, f"{id}-{number}" in unwanted)
-
-
-def _token(line: bytes) -> tuple[str, str, str]:
-    name, tab, caption = line.decode().partition("\t")
-    id, _, number = name.partition(".jpg#")
-    flickr_image(id)
-    if not tab or number not in ("0", "1", "2", "3", "4"):
-        raise RecordError(f"{name[:40]!r}, wanted <picture>.jpg#<0-4> and a tab")
-    return id, number, caption
+    for lacking in range(len(said), SENTENCES):
+        yield malformed(reading, f"{id[:40]}-{lacking}", f"no sentence: {id[:40]!r} has {len(said)} of {SENTENCES}")
 
 
 def karpathy_rows(reading: Reading) -> Iterator[Row]:
     """One row per sentence of the split's pictures."""
-    (path,) = reading.files
-    for entry in items(decode(read(path), _Images, path).images, _Picture, path):
-        if isinstance(entry, Broken):
-            yield malformed(reading, entry.index, entry.why)
-        elif entry.split == reading.split:
-            id = entry.filename.removesuffix(".jpg")
-            for number, sentence in enumerate(entry.sentences):
-                yield _sentence(reading, id, str(number), sentence.raw)
+    return dataset_rows(reading, NAMES, _Picture, _Raw, _of_dataset)
+
+
+def _of_dataset(reading: Reading, picture: _Picture, number: int, sentence: _Raw) -> Row:
+    return _sentence(reading, picture.filename.removesuffix(".jpg"), str(number), sentence.raw)
 
 
 def _sentence(reading: Reading, id: str, number: str, caption: str, unrelated: bool = False) -> Row:
@@ -110,7 +102,7 @@ def _sentence(reading: Reading, id: str, number: str, caption: str, unrelated: b
 
 def caption(row: Sentence, wording: Wording) -> Record:
     """The sentence, asked for."""
-    insist_related(row)
+    insist_usable(row)
     return record_of(row, "caption", slots=[], reply=[tidy(plain(row.pieces), "caption")], boxes=[], wording=wording)
 
 

@@ -17,7 +17,7 @@ Plummer et al., Flickr30k Entities, 2015.
 from collections.abc import Iterator, Sequence
 
 from converters._entities import Mention, plain
-from converters._flickr30k import LICENCE, PLACES, SPLITS, Sentence, entities_forms, insist_related
+from converters._flickr30k import LICENCE, PLACES, SPLITS, Sentence, entities_forms, insist_usable
 from converters._table import Pictured, Source, Variant, Whole, record_of
 from schemas.box import XYXY, Box, Size, encode, from_inclusive, overhang
 from schemas.dialect import Phrase
@@ -105,7 +105,7 @@ def _placed(xyxy: XYXY, image: ImageRef) -> tuple[Box, list[Pair]]:
 
 
 def _insist_asked_for(row: Sentence, wanted: Sequence[str | Mention]) -> None:
-    insist_related(row)
+    insist_usable(row)
     for piece in wanted:
         if isinstance(piece, Mention) and piece.chain not in row.boxes:
             raise RecordError(f"no such chain: {piece.chain} of {piece.text!r} is not in the picture's annotation")

@@ -90,6 +90,15 @@ def test_no_file_is_longer_than_three_hundred_lines() -> None:
     assert long == {}
 
 
+def test_every_converter_is_short_enough_to_be_read_as_its_datasets_readme() -> None:
+    long = {
+        path.name: lines
+        for path in files("converters")
+        if not path.name.startswith("_") and (lines := len(path.read_text(encoding="utf-8").splitlines())) >= 150
+    }
+    assert long == {}
+
+
 def test_no_function_is_longer_than_sixty_lines() -> None:
     long = {
         f"{path.relative_to(HOUSE)}:{node.name}": node.end_lineno - node.lineno + 1

@@ -133,7 +133,7 @@ def test_karpathys_file_is_read_by_its_own_splits(put: Put, run: Run, split: str
     assert told(run("coco_caption", split)) == [
         (f"{split}/{number}/caption", f"coco/{picture}", f"A {split} dog."),
         (f"{split}/{number + 1}/caption", f"coco/{picture}", "Again"),
-        (f"{split}/row4/caption", "", "malformed row"),
+        *([("train/row4-0/caption", "", "malformed row")] if split == "train" else []),
     ]
 
 
@@ -148,7 +148,6 @@ def test_laviss_train_file_holds_two_splits_and_loses_no_row(put: Put, run: Run)
     ]
     assert told(run("coco_caption", "restval")) == [
         ("restval/1/caption", "coco/11", "A restval dog"),
-        ("restval/row3/caption", "", "malformed row"),
     ]
 
 

@@ -107,25 +107,49 @@ def test_a_token_file_without_a_list_of_unrelated_captions_keeps_them(put: Put, 
     assert told(run("flickr30k_caption", "val")) == [*CAPTIONS, ("11-4", "Five")]
 
 
-def test_no_line_and_no_picture_of_a_token_file_is_lost(put: Put, run: Run) -> None:
-    put("val.txt", b"11\n404\n../11\n")
-    lines = [b"11.jpg#0\tcaf\xe9", b"11.jpg#5\tsix", b"11.jpg#0", b"11.png#0\tone", b"", b"11.jpg#0\t "]
+def test_every_line_of_a_listed_picture_counts_and_every_one_that_it_lacks(put: Put, run: Run) -> None:
+    put("val.txt", b"11\n404\n../11\n12\n")
+    lines = [b"11.jpg#0\tcaf\xe9", b"11.jpg#5\tsix", b"11.jpg#0", b"11.png#0\tone", b"12.jpg#4\tLast", b"11.jpg#0\t "]
     put("results_20130124.token", b"\n".join([*lines, b"11.jpg#1\ta\tb", b"11.jpg#1\tTwice"]))
     assert told(run("flickr30k_caption", "val")) == [
-        *[(f"row{place}", "malformed row") for place in range(5)],
+        *[(f"row{place}", "malformed row") for place in range(4)],
         ("11-0", "empty caption"),
         ("11-1", "a b"),
         ("11-1", "duplicate key"),
         *[(f"row404-{number}", "malformed row") for number in range(5)],
         *[("row..", "malformed row")] * 5,
+        ("12-4", "Last"),
+        *[(f"row12-{number}", "malformed row") for number in range(1, 5)],
     ]
+    details = {one.detail for one in run("flickr30k_caption", "val") if "row12-" in one.key}
+    assert details == {"malformed row: no sentence: '12' has 1 of 5"}
+
+
+@pytest.mark.parametrize(("strays", "each"), [(0, 5), (2, 5), (3, 6), (7, 10)])
+def test_a_line_without_a_number_is_one_that_some_picture_lacks_or_else_counts_in_every_split(
+    put: Put, run: Run, strays: int, each: int
+) -> None:
+    put("train.txt", b"11\n")
+    put("val.txt", b"12\n")
+    said = [(11, 0), (11, 1), (11, 2), *((12, number) for number in range(5))]
+    others = ([b"x.jpg#0\tA man", b"", b"\xff", b"1" * 21] * 2)[:strays]
+    put("results_20130124.token", b"\n".join([*others, *(b"%d.jpg#%d\tA man ." % one for one in said)]))
+    train, val = run("flickr30k_caption", "train"), run("flickr30k_caption", "val")
+    assert (len(train), len(val)) == (each, each)
+    assert [sum(one.record is not None for one in found) for found in (train, val)] == [3, 5]
+
+
+def test_a_picture_of_which_every_number_is_lost_counts_its_five_only(put: Put, run: Run) -> None:
+    put("train.txt", b"11\n")
+    put("results_20130124.token", b"".join(b"x.jpg#%d\tA man .\n" % number for number in range(5)))
+    assert told(run("flickr30k_caption", "train")) == [(f"row11-{number}", "malformed row") for number in range(5)]
 
 
 @pytest.mark.parametrize(
     ("split", "wanted"),
     [
-        ("train", [("11-0", "A man."), ("11-1", "empty caption"), ("row4", "malformed row")]),
-        ("val", [("12-0", "A man."), ("12-1", "empty caption"), ("row4", "malformed row")]),
+        ("train", [("11-0", "A man."), ("11-1", "empty caption"), ("row4-0", "malformed row")]),
+        ("val", [("12-0", "A man."), ("12-1", "empty caption")]),
         (
             "test",
             [
@@ -133,7 +157,6 @@ def test_no_line_and_no_picture_of_a_token_file_is_lost(put: Put, run: Run) -> N
                 ("13-1", "empty caption"),
                 ("rowCOCO_14-0", "malformed row"),
                 ("rowCOCO_14-1", "malformed row"),
-                ("row4", "malformed row"),
             ],
         ),
     ],
@@ -180,7 +203,7 @@ def test_the_zip_and_the_folders_give_the_same_records(lists: None, put: Put, ru
         ({"Annotations/12.xml": b"<annotation/>"}, "malformed annotation"),
         (
             {f"flickr/{name}": data for name, data in FILES.items() if "12" in name},
-            "no such zip member: Annotations/12",
+            "no such file: Sentences/12",
         ),
     ],
 )

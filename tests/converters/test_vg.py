@@ -258,7 +258,7 @@ def test_a_region_said_twice_is_one_record(publish: Publish, run: Run) -> None:
 
 def test_without_image_data_the_error_names_it(put: Put, run: Run) -> None:
     put("region_descriptions.json", [{"id": 1, "regions": []}])
-    with pytest.raises(SourceError, match=r"wanted region_descriptions\.json \+ image_data\.json; image_data\.json is missing"):
+    with pytest.raises(SourceError, match=r"region_desc.* \+ image_data\.json; image_data\.json is missing"):
         run("vg", "train")
 
 

@@ -142,10 +142,38 @@ def test_a_broken_half_makes_one_reject_of_its_question(both: Any, run: Run) -> 
         ("train/7000", "coco/7", "malformed row"),
         ("train/row1", "", "malformed row"),
         ("train/row2", "", "malformed row"),
-        ("train/row2-annotation", "", "malformed row"),
     ]
     assert "the annotation of question 7000: Expected `str`, got `int`" in outcomes[0].detail
-    assert "missing required field `question_id`" in outcomes[3].detail
+
+
+def test_a_question_whose_number_is_lost_has_the_annotation_that_is_left_over(both: Any, run: Run) -> None:
+    lost = {**asked(7001), "question_id": None}
+    answers = [answered(7001, ["a"]), answered(7002, ["b"])]
+    both(questions(asked(7000), lost), annotations(answered(7000, ["a"]), *answers))
+    assert told(run("vqav2", "train")) == [
+        ("train/7000", "coco/7", [("a", 1)]),
+        ("train/row1", "", "malformed row"),
+        ("train/7002", "coco/7", "no question"),
+    ]
+
+
+def test_an_annotation_whose_number_is_lost_is_that_of_a_question_without_one(both: Any, run: Run) -> None:
+    both(questions(asked(7000)), annotations({"answers": []}, {**answered(7000, ["a"]), "question_id": "7000"}))
+    outcomes = run("vqav2", "train")
+    assert told(outcomes) == [
+        ("train/7000", "coco/7", "no annotation"),
+        ("train/row1-annotation", "", "malformed row"),
+    ]
+    assert "Expected `int`, got `str`" in outcomes[1].detail
+
+
+def test_a_lost_question_stands_for_one_annotation_only(both: Any, run: Run) -> None:
+    lost = {**asked(7001), "question_id": None}
+    both(questions(lost), annotations(answered(7001, ["a"]), {"answers": []}))
+    assert told(run("vqav2", "train")) == [
+        ("train/row0", "", "malformed row"),
+        ("train/row1-annotation", "", "malformed row"),
+    ]
 
 
 def test_empty_answers_are_left_out_and_counted_unless_there_is_no_other(both: Any, run: Run) -> None:

@@ -1,6 +1,7 @@
 """Everything that speaks of COCO's pictures in one pool, and pools of several collections."""
 
 import json
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -101,6 +102,45 @@ def test_a_pool_may_hold_several_collections_and_text(demo_files: Path, tmp_path
     aliases = [sample.image.aliases for sample, _ in samples(str(tmp_path / "pool")) if sample.image]
     assert any(alias and alias[0].startswith("coco/") for alias in aliases)
     assert verify(str(tmp_path / "pool"), 1).problems == []
+
+
+def test_where_sources_lie_decides_no_byte_not_even_of_their_rejects(
+    demo_files: Path, tmp_path: Path, tree: TreeOf
+) -> None:
+    trees = []
+    for place in ("here", "somewhere/else"):
+        root = tmp_path / place
+        for folder in ("vg", "flickr30k", "iconqa_data", "ocrvqa", "textcaps", "vqav2", "coco"):
+            shutil.copytree(demo_files / folder, root / folder)
+        regions = json.loads((root / "vg" / "region_descriptions.json").read_text())
+        (root / "vg" / "region_descriptions.json").write_text(json.dumps([*regions, {"id": 1}, 5]))
+        min((root / "flickr30k" / "Annotations").iterdir()).unlink()
+        max((root / "flickr30k" / "Sentences").iterdir()).write_text("no five lines")
+        (min((root / "iconqa_data" / "iconqa" / "train" / "choose_txt").iterdir()) / "data.json").unlink()
+        config = {
+            "pool": "places",
+            "collections": {
+                "coco": f"{root}/coco",
+                "vg": f"{root}/vg",
+                "flickr30k": f"{root}/flickr30k",
+                "iconqa": f"{root}/iconqa_data/iconqa",
+                "ocrvqa": f"{root}/ocrvqa",
+                "openimages": f"{root}/textcaps",
+            },
+            "sources": [
+                entry(root, "vg", "vg", max_reject=1),
+                entry(root, "flickr30k_phrase", "flickr30k", form="folders", max_reject=1),
+                entry(root, "flickr30k_caption", "flickr30k", form="zip", max_reject=1),
+                entry(root, "iconqa", "iconqa_data", form="published", max_reject=1),
+                entry(root, "ocrvqa", "ocrvqa", max_reject=1),
+                entry(root, "textcaps", "textcaps"),
+                entry(root, "vqav2", "vqav2"),
+            ],
+        }
+        built = build(config, tmp_path / place / "pool").manifest
+        assert {tally.source for tally in built.ledger if tally.rejected} >= {"vg", "flickr30k_phrase", "iconqa"}
+        trees.append(tree(tmp_path / place / "pool"))
+    assert trees[0] == trees[1]
 
 
 @pytest.mark.parametrize(("folder", "other"), [("VG_100K", "VG_100K_2"), ("VG_100K_2", "VG_100K")])
