@@ -19,7 +19,7 @@ from converters._read import lines, read
 from converters._table import Form, Pictured, Reading, Row, Source, Variant, each, record_of
 from schemas.errors import RecordError
 from schemas.prompt import Wording
-from schemas.record import Pair, Record, image_ref
+from schemas.record import Pair, Record, counted, image_ref
 from schemas.text import tidy
 
 
@@ -95,7 +95,7 @@ def _asked(row: Labelled, slot: str, answers: tuple[str, str], meta: list[Pair],
     slots = [Pair(slot, tidy(row.text, slot))]
     meta = [*meta, Pair("label", str(row.label))]
     return record_of(
-        row, "vqa", slots=slots, reply=[answers[row.label]], boxes=[], wording=wording, meta=meta, pool=pool
+        row, "vqa", slots=slots, reply=counted([answers[row.label]]), boxes=[], wording=wording, meta=meta, pool=pool
     )
 
 

@@ -16,7 +16,7 @@ from converters._read import Broken, decode, exists, items, join, names, read
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
 from schemas.errors import RecordError, SourceError
 from schemas.prompt import Wording
-from schemas.record import Pair, Record, image_ref
+from schemas.record import Pair, Record, counted, image_ref
 from schemas.text import tidy
 
 
@@ -83,7 +83,7 @@ def choose(row: Problem, wording: Wording) -> Record:
         row,
         "vqa",
         slots=[Pair("question", tidy(row.question, "question"))],
-        reply=[choices[row.answer]],
+        reply=counted([choices[row.answer]]),
         boxes=[],
         wording=wording,
         meta=[*(Pair("choice", choice) for choice in choices), Pair("correct_choice", str(row.answer))],
@@ -98,7 +98,7 @@ CONVERTERS = (
         name="iconqa",
         title="IconQA, answers among texts",
         collection="iconqa",
-        splits={split: "train" if split == "train" else "eval" for split in _SPLITS},
+        splits=dict.fromkeys(_SPLITS, "eval"),
         forms=(
             Form(
                 "published",

@@ -54,7 +54,7 @@ def test_a_statement_is_whole(put: Put, run: Run) -> None:
         "draw": {
             "pool": "vsr_eval",
             "slots": [{"name": "statement", "value": "The cup is on the table."}],
-            "answers": [],
+            "answers": [{"text": "true", "count": 1}],
         },
         "meta": [{"name": "relation", "value": "on"}, {"name": "label", "value": "1"}],
     }
@@ -119,7 +119,7 @@ def test_a_meme_is_whole_and_its_picture_is_found_by_its_name(put: Put, run: Run
         "draw": {
             "pool": "hateful_memes_eval",
             "slots": [{"name": "text", "value": "a bowl of soup"}],
-            "answers": [],
+            "answers": [{"text": "no", "count": 1}],
         },
         "meta": [{"name": "label", "value": "0"}],
     }

@@ -40,7 +40,11 @@ def test_a_question_is_whole(put: Put, run: Run) -> None:
         "task": "vqa",
         "messages": [{"role": "user", "content": f"[vqa] {question}"}, {"role": "assistant", "content": "ten"}],
         "boxes": [],
-        "draw": {"pool": "vqa_eval", "slots": [{"name": "question", "value": "How many icons?"}], "answers": []},
+        "draw": {
+            "pool": "vqa_eval",
+            "slots": [{"name": "question", "value": "How many icons?"}],
+            "answers": [{"text": "ten", "count": 1}],
+        },
         "meta": [
             {"name": "choice", "value": "two"},
             {"name": "choice", "value": "ten"},
