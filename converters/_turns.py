@@ -13,13 +13,13 @@ SAME_THING = 0.5  # IoU from which on two boxes are taken to be of one thing
 _WHOLE = ("caption", "grounding")
 _LISTING = ("detection", "grounding")  # they tell of how many there are
 _BETWEEN = re.compile(r"[\W_]+")
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _IRREGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "mice": "mouse"}
+_IRREGULAR |= {word: str(number) for number, word in enumerate(_NUMBERS)}
 _IRREGULAR |= {"knives": "knife", "geese": "goose", "teeth": "tooth", "shelves": "shelf", "leaves": "leaf"}
 
 # Answers that can be known without ever having been said, from whatever was told of the thing that is asked about.
-_KNOWABLE = re.compile(
-    r" (?:yes|yeah|yep|no|nope|not|none|zero|one|two|three|four|five|six|seven|eight|nine|ten|[0-9]+) "
-)
+_KNOWABLE = re.compile(r" (?:yes|yeah|yep|no|nope|not|none|[0-9]+) ")
 # Words of a question that do not tell what it is about.
 _EMPTY = re.compile(
     r"[a-z]{1,2}|the|and|are|any|all|can|does|did|has|have|was|were|how|many|much|what|which|where|who|whose|why|when|will|"
@@ -97,12 +97,12 @@ def _texts(spans: Iterable[Span]) -> list[str]:
 
 
 def _words(text: str) -> str:
-    """The words of a text in lower case and in the singular, apart by single blanks, one at either edge too."""
-    return f" {' '.join(_singular(word) for word in _BETWEEN.sub(' ', text.casefold()).split())} "
+    """The words of a text in lower case and the singular, numbers in digits, single blanks between and around them."""
+    return f" {' '.join(_plainest(word) for word in _BETWEEN.sub(' ', text.casefold()).split())} "
 
 
 @lru_cache(2**16)
-def _singular(word: str) -> str:
+def _plainest(word: str) -> str:
     # Crude, and right where it matters: categories stand in the singular, and questions speak of several.
     if word in _IRREGULAR:
         return _IRREGULAR[word]

@@ -141,6 +141,11 @@ def test_an_answer_in_the_plural_is_given_away_in_the_singular() -> None:
     insist_none(detection("a", "dog", LEFT), vqa("b", "What plays here?", "dogs"))
 
 
+def test_a_number_is_the_same_in_words_and_digits() -> None:
+    insist_none(caption("a", "There are two dogs."), vqa("b", "how many cups?", "2"))
+    insist_none(caption("a", "There are 3 dogs."), vqa("b", "how many cups?", "three"))
+
+
 def test_a_question_with_choices_is_the_same_question() -> None:
     slots = [Pair("question", "what colour?"), Pair("choices", "red, blue")]
     chosen = said("a", "vqa", slots=slots, reply=counted(["blue"]), boxes=[], pool="vqa_choices")
