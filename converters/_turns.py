@@ -22,7 +22,7 @@ _IRREGULAR |= {"knives": "knife", "geese": "goose", "teeth": "tooth", "shelves":
 _KNOWABLE = re.compile(r" (?:yes|yeah|yep|no|nope|not|none|[0-9]+) ")
 # Words of a question that do not tell what it is about.
 _EMPTY = re.compile(
-    r"[a-z]{1,2}|the|and|are|any|all|can|does|did|has|have|was|were|how|many|much|what|which|where|who|whose|why|when|will|"
+    r"[a-z]{1,2}|the|and|are|any|all|can|does?|did|has|have|was|were|how|many|much|what|which|where|who|whose|why|when|will|"
     r"would|there|this|that|these|those|they|their|them|she|his|her|its|for|from|with|into|you|your|see|seen|shows?|shown|"
     r"picture|image|photo|colou?rs?|kinds?|types?"
 )
