@@ -100,9 +100,20 @@ def decode(data: bytes | msgspec.Raw, kind: type[T], path: str) -> T:
     return typed
 
 
+class _Key:
+    """A key of an object, itself only: what stands there twice is there twice."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def _key(kind: type, name: Any) -> _Key:
+    return _Key(name)
+
+
 def _json(data: bytes | msgspec.Raw, kind: Any) -> Any:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return msgspec.json.decode(data, type=kind, dec_hook=_key)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
@@ -111,7 +122,7 @@ def _json(data: bytes | msgspec.Raw, kind: Any) -> Any:
         mended = _SURROGATES.sub(lambda found: rb"\uffff" if found[1] else found[0], whole)
         if mended == whole:
             raise
-        return msgspec.json.decode(mended, type=kind)
+        return msgspec.json.decode(mended, type=kind, dec_hook=_key)
 
 
 def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | Broken]:
@@ -132,9 +143,12 @@ def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | B
 
 
 def entries(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[tuple[str, T | Broken]]:
-    """The (key, value) pairs of a JSON object whose keys are ids; a value of another type comes as Broken."""
-    for index, (key, item) in enumerate(decode(data, dict[str, msgspec.Raw], path).items()):
-        yield key, _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
+    """The (key, value) pairs of a JSON object whose keys are ids; a value of another type comes as Broken.
+
+    A key that stands there twice comes twice, where a dict would lose a row.
+    """
+    for index, (key, item) in enumerate(decode(data, dict[_Key, msgspec.Raw], path).items()):
+        yield key.name, _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
 
 
 def lines(data: bytes, kind: type[T]) -> Iterator[T | Broken]:

@@ -134,6 +134,10 @@ def test_the_entries_of_a_table_come_with_their_ids_and_the_broken_apart() -> No
         list(entries(b"[1]", int, "the/file"))
 
 
+def test_an_id_that_stands_in_a_table_twice_comes_twice() -> None:
+    assert list(entries(b'{"1": 5, "2": 6, "1": 7}', int, "f")) == [("1", 5), ("2", 6), ("1", 7)]
+
+
 def test_the_lines_of_a_file_come_one_by_one_and_the_broken_apart() -> None:
     got = list(lines(b'1\r\n\n"x"\n3', int))
     assert [one.index if isinstance(one, Broken) else one for one in got] == [1, 2, 3]
