@@ -6,7 +6,7 @@ Each question gives one ``vqa`` record. Quirks: all three splits are in the one 
 it; keys are ASINs, which may hold letters and lose their leading zeros here or in a file's name, so pictures are found
 without those; a cover's file is called after its key and the ending of ``imageURL``, but GIFs lie under .jpg names and
 many covers are gone or 1x1 placeholders: pictures are read by their content. Their sources: Vision-CAIR/MiniGPT-4,
-open-mmlab/mmpretrain, haotian-liu/LLaVA issues 593 and 1618.
+open-mmlab/mmpretrain and what users of haotian-liu/LLaVA report.
 Mishra et al., OCR-VQA: Visual Question Answering by Reading Text in Images, 2019.
 """
 
