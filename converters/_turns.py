@@ -11,7 +11,7 @@ from schemas.record import IDENTIFIER, Record
 
 SAME_THING = 0.5  # IoU from which on two boxes are taken to be of one thing
 _WHOLE = ("caption", "grounding")
-_LISTING = ("detection", "grounding")  # they tell of how many there are
+_LISTING = ("caption", "grounding", "detection")  # whoever counts what they name knows how many there are
 _BETWEEN = re.compile(r"[\W_]+")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _IRREGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child", "feet": "foot", "mice": "mouse"}

@@ -5,7 +5,7 @@ conversations when the sample is packed. MiniGPT-v2 trained on such a mix (its m
 RefCOCO's annotations and of its own model's predictions, and did not release it; this one holds published facts only.
 A turn may follow others only if
   no earlier turn gives its answer away: no phrase of the answer was said before, as whole words, whatever their case
-    and number, and what yes, no or a number answers is asked only of what was neither spoken of nor listed
+    and number, and what yes, no or a number answers is asked only before all lists and descriptions
   nothing is spoken of twice: no box of it is in tokens, or overlaps by more than half (IoU), one of an earlier turn;
     the picture as a whole is described once, and not in words that answered before, and no question is asked again
 Which turns, how many and in which order are functions of a hash. Each record names the records that it is made of.

@@ -125,6 +125,7 @@ def test_what_can_be_known_unsaid_is_asked_only_of_what_was_not_spoken_of(answer
         (detection("a", "dog", LEFT, RIGHT), vqa("b", "How many dogs are there?", "2")),
         (detection("a", "person", LEFT, RIGHT), vqa("b", "Is anybody alone?", "no")),
         (caption("a", "Two cats and a man."), vqa("b", "Is there a cat?", "yes")),
+        (caption("a", "A star beside a square and a circle."), vqa("b", "How many shapes are there?", "3")),
         (refer("a", "the children", LEFT), vqa("b", "how many of them is a child", "three")),
     ],
 )
