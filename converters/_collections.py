@@ -68,4 +68,35 @@ HATEFUL_MEMES = Collection(
     numeric=True,
 )
 
-COLLECTIONS = {one.name: one for one in (COCO, VG, FLICKR30K, OPENIMAGES, OCRVQA, ICONQA, VIZWIZ, HATEFUL_MEMES)}
+# Source: github.com/Vision-CAIR/MiniGPT-4.
+CC_SBU_ALIGN = Collection(
+    name="cc_sbu_align",
+    title="MiniGPT-4's aligned pictures",
+    folders=(Folder("image", r"(?P<id>[0-9]+)\.jpg"),),
+    numeric=False,
+)
+
+# images.zip as published, and what people unpack of it. Source: huggingface.co/datasets/liuhaotian.
+LLAVA_PRETRAIN = Collection(
+    name="llava_pretrain",
+    title="LLaVA 1.5's pretraining pictures",
+    folders=(Folder("images", r"[0-9]{5}/(?P<id>[0-9]+)\.jpg", nested=True),),
+    numeric=False,
+)
+LLAVA_CC3M = Collection(
+    name="llava_cc3m",
+    title="LLaVA's pretraining pictures of CC3M",
+    folders=(Folder("images", r"GCC_train_(?P<id>[0-9]+)\.jpg"),),
+    numeric=False,
+)
+
+# Source: github.com/salesforce/LAVIS, lavis/datasets/download_scripts.
+CC3M_LAVIS = Collection(
+    name="cc3m_lavis",
+    title="CC3M, downloaded by LAVIS",
+    folders=tuple(Folder(folder, r"(?P<id>[0-9]+_[0-9]+)\.jpg") for folder in ("training", "validation")),
+    numeric=False,
+)
+
+_WEB = (CC_SBU_ALIGN, LLAVA_PRETRAIN, LLAVA_CC3M, CC3M_LAVIS)
+COLLECTIONS = {one.name: one for one in (COCO, VG, FLICKR30K, OPENIMAGES, OCRVQA, ICONQA, VIZWIZ, HATEFUL_MEMES, *_WEB)}

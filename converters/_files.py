@@ -5,20 +5,23 @@ from dataclasses import dataclass
 from itertools import islice
 
 from converters._glance import EMPTY, MISSING, NO_JSON, fault, seen
+from converters._inputs import listed, wild
 from converters._names import meaning, nearest, numbered
 from converters._read import Outline, exists, join
 from converters._table import Form, Shape, Source
 from schemas.errors import ConfigError, SourceError, unknown
 
 MISFIT = "there, but its content is not as published"
+UNFINISHED = "there, but nowhere finished"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A form that lies under a root, with its files in the form's order."""
+    """A form that lies under a root, with its files in the form's order; inputs that are unfinished stand apart."""
 
     form: Form
     files: tuple[str, ...]
+    unfinished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ def _beside(form: Form, folder: str, split: str) -> tuple[str, ...]:
 def _at(forms: list[Form], folder: str, split: str) -> Iterator[Found]:
     by_name = [form for form in forms if form.shape is None]
     for form in by_name:
+        if wild(form.files[0]):
+            if (inputs := listed(form, folder, split)).finished:
+                yield Found(form, *inputs)
+            continue
         files = tuple(join(folder, name) for name in expected(form, split))
         if not any(map(fault, files)):
             yield Found(form, files + _beside(form, folder, split))
@@ -132,6 +139,10 @@ def fits(outline: Outline, shape: Shape) -> bool:
 
 def _lacks(form: Form, root: str, place: str, split: str) -> Iterator[Lack]:
     told_by = expected(form, split)[0]
+    if wild(told_by):
+        unfinished = listed(form, join(root, place), split).unfinished
+        yield Lack(told_by, f"{UNFINISHED}: {form.proof} is wanted beside each" if unfinished else MISSING)
+        return
     for name in named(form, split):
         paths = {one: join(root, place, one) for one in numbered(name)}
         whys = {one: fault(path) or (_misfit(form, path) if one == told_by else "") for one, path in paths.items()}

@@ -7,7 +7,7 @@ for that candidate alone. Variation by value is a row, never a type.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -48,6 +48,12 @@ class Pictured(Row, frozen=True, kw_only=True):
     folder: str = ""
 
 
+class Carried(Pictured, frozen=True, kw_only=True):
+    """A row whose picture lies beside it, in the same input: ``member`` is what it is called there, empty for none."""
+
+    member: str = ""
+
+
 class Malformed(Row, frozen=True, kw_only=True):
     """A row that could not be typed: every candidate it would have been is rejected, for this reason."""
 
@@ -67,6 +73,11 @@ class Reading:
         """The value of an option that is a whole number; None where it is ``none``."""
         value = self.options[option]
         return None if value == NONE else int(value)
+
+    def real(self, option: str) -> float | None:
+        """The value of an option that is a number; None where it is ``none``."""
+        value = self.options[option]
+        return None if value == NONE else float(value)
 
 
 def malformed(reading: Reading, place: int | str, why: str) -> Malformed:
@@ -164,13 +175,55 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Real:
+    """An option that is a number from ``least`` to ``most``, or ``none`` where the default is None."""
+
+    default: float | None
+    least: float = 0.0
+    most: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """The default as it is written."""
+        return NONE if self.default is None else str(self.default)
+
+
+Option = tuple[str, ...] | Whole | Real
+
+
+@dataclass(frozen=True)
+class LinkList:
+    """A published list of links to pictures: how its rows lie in its files, and which of their columns matter.
+
+    ``url`` and ``caption`` are what those columns are called there; ``columns`` are all of a TSV's that has no header,
+    in order; ``keep`` are further columns that converters need, carried along under their own names.
+    """
+
+    kind: Literal["parquet", "tsv", "json", "jsonl", "arrays", "texts"]
+    url: str
+    caption: str
+    columns: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+
+class Piece(NamedTuple):
+    """Where the bytes of a picture lie: in a file, from an offset on."""
+
+    path: str
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Form:
     """One published layout of a source: its files under a root, how to know it, and how to read it.
 
     ``splits`` maps our split names to the word that replaces ``{split}`` in ``files``; a name that ends in a slash is a
     folder, and one that then has a range in it, such as ``a_{0..9}.json``, stands for as many files. A form without a
     ``shape`` is known by its names alone. Files in ``optional`` are read where they lie beside the others, after them.
-    ``counts`` are the published numbers of the source's unit per split.
+    ``counts`` are the published numbers of the source's unit per split. In a name ``#`` stands for any digits and ``*``
+    for anything: all such files are the form's inputs; ``proof`` names the file that says that one is finished.
+    ``links`` tells how to read a list of links; ``carried`` finds the pictures that lie in an input, by member.
     """
 
     name: str
@@ -180,6 +233,9 @@ class Form:
     shape: Shape | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    proof: str = ""
+    links: LinkList | None = None
+    carried: Callable[[str], Mapping[str, Piece]] | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +245,7 @@ class Source:
     ``unit`` is what the forms' counts count: the candidates of each of the ``counted`` tasks. ``places`` are the
     folders under a root where its files may lie. Of several forms found there the first in ``preferred`` is read, and
     where nothing is preferred the user has to choose. An option is one of the listed words, the first by default, or a
-    whole number. ``closed`` are splits whose answers were never published.
+    number. ``closed`` are splits whose answers were never published.
     """
 
     name: str
@@ -205,7 +261,7 @@ class Source:
     homepage: str
     places: tuple[str, ...] = ("",)
     preferred: tuple[str, ...] = ()
-    options: Mapping[str, tuple[str, ...] | Whole] = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
     closed: tuple[str, ...] = ()
     notes: str = ""
 

@@ -1,5 +1,6 @@
 """Rows to records: what every candidate of a source and split became, and ``boxcar convert`` on top of it."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import msgspec
 
 from converters import find
 from converters._files import Found, resolve
-from converters._table import Malformed, Pictured, Reading, Row, Source, Variant, Whole
+from converters._table import Malformed, Option, Pictured, Reading, Real, Row, Source, Variant, Whole
 from pipelines.loss import Loss
 from pipelines.progress import Progress, progress
 from pipelines.sampling import at_most
@@ -23,8 +24,16 @@ from schemas.record import ImageRef, Record, lint
 SizeOf = Callable[[str], Size | None]
 STEP = 1000
 _CHUNK_BYTES = 2**16
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 MALFORMED = "malformed row"
-_COUNTED = {"crowd_regions": "crowd region left out of a record", "empty_answers": "empty answer left out of a record"}
+_COUNTED = {
+    "crowd_regions": "crowd region left out of a record",
+    "empty_answers": "empty answer left out of a record",
+    "clipped_boxes": "box clipped",
+    "duplicate_boxes": "duplicate box left out of a record",
+    "low_phrases": "phrase below min_score left plain in a record",
+    "overlapping_phrases": "overlapping phrase left plain in a record",
+}
 
 
 @dataclass(frozen=True)
@@ -81,17 +90,26 @@ def _options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
     return {name: given.get(name, _default(values)) for name, values in source.options.items()}
 
 
-def _default(values: tuple[str, ...] | Whole) -> str:
-    return values.text if isinstance(values, Whole) else values[0]
+def _default(values: Option) -> str:
+    return values[0] if isinstance(values, tuple) else values.text
 
 
 def _insist_possible(source: Source, name: str, value: str) -> None:
     values = source.options[name]
-    if not isinstance(values, Whole):
+    if isinstance(values, tuple):
         if value not in values:
             raise ConfigError(f"{source.name}: {unknown(name, value, values)}")
-    elif value != values.text and not (value.isascii() and value.isdigit() and int(value[:18]) >= values.least):
-        raise ConfigError(f"{source.name}: {name}={value}: wanted a whole number of at least {values.least}")
+    elif value != values.text and not _within(value, values):
+        bounds = f"at least {values.least}" if isinstance(values, Whole) else f"{values.least} to {values.most}"
+        raise ConfigError(
+            f"{source.name}: {name}={value}: wanted a {'whole ' * isinstance(values, Whole)}number of {bounds}"
+        )
+
+
+def _within(value: str, bounds: Whole | Real) -> bool:
+    if isinstance(bounds, Whole):
+        return value.isascii() and value.isdigit() and int(value[:18]) >= bounds.least
+    return _DECIMAL.fullmatch(value) is not None and bounds.least <= float(value) <= bounds.most
 
 
 def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Iterator[Outcome]:
@@ -100,14 +118,20 @@ def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Itera
     ``size_of`` gives the size of a picture at hand; it is asked only for boxes whose annotation states none.
     """
     reading = Reading(job.source.name, job.split, job.found.files, job.options)
-    keys: set[str] = set()
+    # Of many millions of links the keys would not fit in memory: a pool finds those that come again.
+    keys = None if job.found.form.links or job.found.form.carried else set[str]()
     for row in job.found.form.rows(reading):
         for variant in job.variants:
-            if isinstance(row, Malformed):
-                yield _rejected(row, variant, RecordError(f"{MALFORMED}: {row.why}"))
-                continue
-            for candidate in variant.candidates(_sized(row, variant, size_of)):
-                yield outcome_of(candidate, variant, wording, keys)
+            yield from ended(_sized(row, variant, size_of), variant, wording, keys)
+
+
+def ended(row: Row, variant: Variant, wording: Wording, keys: set[str] | None) -> Iterator[Outcome]:
+    """What every candidate of the row became, as that variant."""
+    if isinstance(row, Malformed):
+        yield _rejected(row, variant, RecordError(f"{MALFORMED}: {row.why}"))
+        return
+    for candidate in variant.candidates(row):
+        yield outcome_of(candidate, variant, wording, keys)
 
 
 def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
@@ -119,16 +143,20 @@ def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
     return msgspec.structs.replace(row, image=msgspec.structs.replace(row.image, width=size.width, height=size.height))
 
 
-def outcome_of(row: Row, variant: Variant, wording: Wording, keys: set[str]) -> Outcome:
-    """What one candidate became: a linted record, whose key is new to ``keys`` and then among them, or why none."""
+def outcome_of(row: Row, variant: Variant, wording: Wording, keys: set[str] | None) -> Outcome:
+    """What one candidate became: a linted record, whose key is new to ``keys`` and then among them, or why none.
+
+    Without ``keys`` it is not asked whether the key is new.
+    """
     try:
         record = variant.record(row, wording)
         lint(record, wording.codec)
-        if record.key in keys:
+        if keys is not None and record.key in keys:
             raise RecordError(f"duplicate key: {record.key} occurs twice in its files")
     except (Filtered, RecordError) as error:
         return _rejected(row, variant, error)
-    keys.add(record.key)
+    if keys is not None:
+        keys.add(record.key)
     notes, folder = _notes(record, wording), row.folder if isinstance(row, Pictured) else ""
     part = _part(row.source, row.split, variant.task)
     return Outcome(part, record.key, row.image, record, "", "", False, notes, folder)
@@ -187,6 +215,7 @@ class Converted(msgspec.Struct, frozen=True):
     split: str
     form: str
     files: list[str]
+    unfinished: list[str]
     codec: str
     complete: bool
     ledger: list[Tally]
@@ -229,6 +258,7 @@ def _told(job: Job, ledger: Ledger, loss: Loss, wording: Wording, complete: bool
         split=job.split,
         form=job.found.form.name,
         files=list(job.found.files),
+        unfinished=list(job.found.unfinished),
         codec=wording.codec.name,
         complete=complete,
         ledger=ledger.tallies(),

@@ -11,7 +11,7 @@ from converters._files import Lack, available, expected, insist_files, lacking, 
 from converters._glance import MISSING
 from converters._names import nearest, numbered
 from converters._read import filesystem
-from converters._table import Form, Source, Whole
+from converters._table import Form, Option, Source, Whole
 from schemas.errors import SourceError
 
 
@@ -39,7 +39,7 @@ def described(source: Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "title": source.title,
-        "collection": source.collection,
+        "collection": source.collection or ("web" if any(form.links for form in source.forms) else None),
         "splits": dict(source.splits),
         "tasks": {variant.name: variant.candidate for variant in source.variants},
         "options": {name: _option(values) for name, values in source.options.items()},
@@ -70,8 +70,10 @@ def checked(name: str, root: str) -> list[FormState]:
     return [state for split in source.splits for state in _states(source, root, split)]
 
 
-def _option(values: tuple[str, ...] | Whole) -> list[str]:
-    return [values.text, "a whole number"] if isinstance(values, Whole) else list(values)
+def _option(values: Option) -> list[str]:
+    if isinstance(values, tuple):
+        return list(values)
+    return [values.text, "a whole number" if isinstance(values, Whole) else "a number"]
 
 
 def _form(form: Form) -> dict[str, Any]:

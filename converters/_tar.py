@@ -1,0 +1,104 @@
+"""Reading other people's tars: where each member lies, by walking the headers; nothing is extracted.
+
+webdataset writes a PAX header before every member, as its times have fractions; sizes and names are taken from there
+where they stand. Links, devices and names that lead elsewhere are refused: no honest archive of pictures holds any.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import IO, NamedTuple
+
+import fsspec
+
+from schemas.errors import SourceError
+
+BLOCK = 512
+_NAME = re.compile(r"(?:\./)?[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*")
+_MOST_HEADER = 2**16  # bytes of a PAX header; an honest one is a few lines
+_FILE, _FOLDER, _PAX, _PAX_FOR_ALL = b"0\0", b"5", b"x", b"g"
+_ZEROS = bytes(BLOCK)
+_PREFIXED = b"ustar\0"  # only then is there a prefix to the name; GNU's own form has other fields there
+_UNSUMMED = b" " * 8  # what the field of the checksum counts as
+
+
+class Member(NamedTuple):
+    """One file in a tar: its name, where its bytes begin, and how many they are."""
+
+    name: str
+    offset: int
+    bytes: int
+
+
+def members(path: str) -> Iterator[Member]:
+    """Every file in a tar, in its order; SourceError where it is damaged, cut short, or holds more than plain files."""
+    try:
+        with fsspec.open(path, "rb") as file:
+            yield from _walked(file, path)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: not a readable tar: {error or type(error).__name__}") from error
+
+
+def _walked(file: IO[bytes], path: str) -> Iterator[Member]:
+    end, offset, told = file.seek(0, 2), 0, dict[str, str]()
+    file.seek(0)
+    while (header := file.read(BLOCK)) and header != _ZEROS:
+        _insist_whole(header, offset)
+        offset += BLOCK
+        kind = header[156:157]
+        size = int(told["size"]) if "size" in told and kind in _FILE else _number(header[124:136])
+        if not 0 <= size <= end - offset:
+            raise SourceError(
+                f"{path}: cut short: {_stated(header)!r} should end at {offset + size:,}, the tar does at {end:,}"
+            )
+        if kind == _PAX:
+            told = _records(file.read(min(size, _MOST_HEADER)), path)
+        elif kind in _FILE:
+            yield Member(_safe(told.get("path") or _stated(header), path), offset, size)
+            told = {}
+        elif kind not in (_FOLDER, _PAX_FOR_ALL):
+            raise SourceError(f"{path}: {_stated(header)!r} at {offset - BLOCK} is no plain file: type {kind!r}")
+        offset += -(-size // BLOCK) * BLOCK
+        file.seek(offset)
+    if not header:
+        raise SourceError(f"{path}: cut short: it ends at {end:,} without the two zero blocks that close a tar")
+
+
+def _insist_whole(header: bytes, offset: int) -> None:
+    if len(header) < BLOCK or sum(header) - sum(header[148:156]) + sum(_UNSUMMED) != _number(header[148:156]):
+        raise ValueError(f"no header at {offset:,}, or a damaged one")
+
+
+def _number(field: bytes) -> int:
+    """A number as a header has it: octal digits, or where it is too large for them, bytes after one that says so."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0") or b"0"
+    if not digits.isdigit():
+        raise ValueError(f"no number: {field!r}")
+    return int(digits, 8)
+
+
+def _stated(header: bytes) -> str:
+    """The name that the header itself states."""
+    name = header[:100].partition(b"\0")[0]
+    prefix = header[345:500].partition(b"\0")[0] if header[257:263] == _PREFIXED else b""
+    return (prefix + b"/" + name if prefix else name).decode()
+
+
+def _records(data: bytes, path: str) -> dict[str, str]:
+    """The key=value records of a PAX header, each led by its own length in bytes."""
+    found, place = dict[str, str](), 0
+    while place < len(data):
+        length, _, _ = data[place : place + 20].partition(b" ")
+        if not length.isdigit() or not len(length) + 1 < int(length) <= len(data) - place:
+            raise SourceError(f"{path}: not a PAX header: {data[place : place + 20]!r}")
+        key, _, value = data[place + len(length) + 1 : place + int(length) - 1].partition(b"=")
+        found[key.decode()] = value.decode()
+        place += int(length)
+    return found
+
+
+def _safe(name: str, path: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise SourceError(f"{path}: a member is called {name!r}: wanted a plain relative name")
+    return name.removeprefix("./")
