@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import groupby
+from pathlib import Path
 
 import fsspec
 import msgspec
@@ -14,7 +16,7 @@ from pipelines import store
 from pipelines.images import checked
 from pipelines.layout import INDEX, names, stem_of
 from pipelines.manifest import UNREADABLE, read_receipt
-from pipelines.pack import RejectLine
+from pipelines.publish import RejectLine
 from pipelines.tar import BLOCK, Member, members, padded, read_index
 from schemas.box import codec
 from schemas.errors import BoxcarError, ShardError
@@ -34,14 +36,19 @@ class Problem(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ShardCheck:
-    """One shard to be read over, and the receipt that the manifest lists for it; it pickles."""
+    """One shard to be read over, and the receipt that the manifest lists for it; it pickles.
+
+    ``likened`` says that its index tells the likeness of pictures. Hashes of its samples' stems are written to
+    ``stems``, 16 bytes each.
+    """
 
     pool: str
     name: str
     codec: str
-    plan: str
+    likened: bool
     shard: int
     receipt: FileDigest
+    stems: Path
 
     def __str__(self) -> str:
         return self.receipt.name
@@ -50,12 +57,13 @@ class ShardCheck:
 class Seen(msgspec.Struct, frozen=True):
     """What one shard was seen to hold, and what is wrong with it."""
 
+    shard: int
     problems: list[Problem]
+    plan: str = ""
     samples: int = 0
     records: int = 0
     boxes: int = 0
     bytes: int = 0
-    stems: list[str] = []
     ledger: list[Tally] = []
 
 
@@ -64,15 +72,20 @@ def check_shard(check: ShardCheck) -> Seen:
     try:
         receipt = read_receipt(check.pool, check.receipt)
     except ShardError as error:
-        return Seen([Problem(check.receipt.name, _without(str(error), check.receipt.name))])
+        return Seen(check.shard, [Problem(check.receipt.name, _without(str(error), check.receipt.name))])
     problems = list(_file_problems(check, receipt))
-    return Seen(problems) if problems else _content(check, receipt)
+    return Seen(check.shard, problems, receipt.plan) if problems else _content(check, receipt)
+
+
+def hash_of(stem: str) -> bytes:
+    """What of a stem is written to be found again in another shard."""
+    return blake2b(stem.encode(), digest_size=16).digest()
 
 
 def _file_problems(check: ShardCheck, receipt: Receipt) -> Iterator[Problem]:
     wanted = [file.name for file in receipt.files]
-    if (receipt.pool, receipt.plan, receipt.shard) != (check.name, check.plan, check.shard):
-        yield Problem(check.receipt.name, "it is the receipt of another shard, pool or plan")
+    if (receipt.pool, receipt.shard) != (check.name, check.shard):
+        yield Problem(check.receipt.name, "it is the receipt of another shard or pool")
     if wanted != list(names(check.name, check.shard)[:4]):
         yield Problem(check.receipt.name, f"it lists {wanted}")
         return
@@ -98,6 +111,7 @@ class _Content:
     def __init__(self, check: ShardCheck) -> None:
         self.tar = names(check.name, check.shard).tar
         self.by = codec(check.codec)
+        self.likened = check.likened
         self.offsets: list[int] = []
         self.end = 0
         self.stems: list[str] = []
@@ -120,18 +134,26 @@ class _Content:
     def _sample(self, stem: str, sample: Sample, parts: dict[str, bytes], count: int) -> None:
         if sample.schema != SCHEMA or not sample.records or count != len(parts):
             raise ShardError(f"schema {sample.schema!r}, {len(sample.records)} records, {count} members")
-        _insist_picture(stem, sample, parts)
+        likeness = _insist_picture(stem, sample, parts)
         for place, record in enumerate(sample.records):
             lint(record, self.by)
             self.boxes += len(record.boxes)
             self.written[record.source, record.split, record.task] += 1
             self.index.append(
-                (len(self.stems) - 1, stem, *_image_columns(sample.image), place, *_record_columns(record))
+                (
+                    len(self.stems) - 1,
+                    stem,
+                    *_image_columns(sample.image, likeness if self.likened else None),
+                    place,
+                    *_record_columns(record),
+                )
             )
 
 
-def _image_columns(image: ImageRef | None) -> tuple[object, ...]:
-    return (image.id, image.aliases, image.sha256, image.width, image.height) if image else (None, [], None, None, None)
+def _image_columns(image: ImageRef | None, likeness: int | None) -> tuple[object, ...]:
+    if image is None:
+        return (None, [], None, None, None, None)
+    return (image.id, image.aliases, image.sha256, image.width, image.height, likeness)
 
 
 def _record_columns(record: Record) -> tuple[object, ...]:
@@ -142,17 +164,19 @@ def _record_columns(record: Record) -> tuple[object, ...]:
     return (record.key, *part, len(record.boxes), smallest, len(record.messages) // 2, chars)
 
 
-def _insist_picture(stem: str, sample: Sample, parts: dict[str, bytes]) -> None:
+def _insist_picture(stem: str, sample: Sample, parts: dict[str, bytes]) -> int | None:
+    """The likeness of the sample's picture, which is the one that the sample speaks of."""
     wanted = {"json"} if sample.image is None else {"jpg", "json"}
     if parts.keys() != wanted:
         raise ShardError(f"members {sorted(parts)}, wanted {sorted(wanted)}")
     if stem != stem_of(sample.image.id if sample.image else sample.records[0].key):
         raise ShardError("its stem is not that of its image id")
     if sample.image is None:
-        return
-    size = checked(parts["jpg"])
+        return None
+    size, likeness = checked(parts["jpg"])
     if store.sha256(parts["jpg"]) != sample.image.sha256 or size != (sample.image.width, sample.image.height):
         raise ShardError("the picture is not the one that the JSON speaks of: sha256 or size differ")
+    return likeness
 
 
 def _content(check: ShardCheck, receipt: Receipt) -> Seen:
@@ -165,13 +189,15 @@ def _content(check: ShardCheck, receipt: Receipt) -> Seen:
     except ShardError as error:
         content.problems.append(Problem(files.tar, _without(str(error), files.tar)))
     content.problems += _agreement(check, receipt, content)
+    check.stems.write_bytes(b"".join(map(hash_of, content.stems)))
     return Seen(
+        check.shard,
         content.problems,
+        plan=receipt.plan,
         samples=len(content.stems),
         records=len(content.index),
         boxes=content.boxes,
         bytes=sum(file.bytes for file in receipt.files),
-        stems=content.stems,
         ledger=receipt.ledger,
     )
 

@@ -7,7 +7,7 @@ import msgspec
 from converters.multitask import SOURCE, facts
 from pipelines.convert import Outcome, outcome_of
 from pipelines.stage import Staged
-from schemas.errors import ImageError
+from schemas.errors import Filtered, ImageError
 from schemas.ledger import Part
 from schemas.pool import Multitask
 from schemas.prompt import Wording
@@ -15,7 +15,11 @@ from schemas.record import Record
 
 
 def conversations(
-    policy: Multitask, wording: Wording, rows: Sequence[Staged], kept: Sequence[Staged], error: ImageError | None
+    policy: Multitask,
+    wording: Wording,
+    rows: Sequence[Staged],
+    kept: Sequence[Staged],
+    error: ImageError | Filtered | None,
 ) -> Iterator[Outcome]:
     """What became of each conversation of a picture, made of the rows that are ``kept``.
 
@@ -31,7 +35,8 @@ def conversations(
         for fact in facts(image, split, records, (policy.min_turns, policy.max_turns), policy.per_picture):
             if error:
                 part = Part(SOURCE.name, split, None)
-                yield Outcome(part, fact.key(None), image, None, error.reason, str(error))
+                rule = isinstance(error, Filtered)
+                yield Outcome(part, fact.key(None), image, None, error.reason, str(error), rule)
             else:
                 yield outcome_of(fact, variant, wording, keys)
 

@@ -4,8 +4,9 @@ Rules (docs/formats.md tells them to users):
 * What a file is, is told by its first bytes. JPEG, PNG, WebP and GIF are read, everything else is rejected.
 * The header is checked before anything is decoded: at most ``MAX_PIXELS`` pixels, and ``MAX_CONVERTED_PIXELS`` where
   the picture is not kept as it is, and at least ``MIN_SIDE`` a side: what is smaller stands for a picture that is gone.
-* A JPEG is decoded once at 1/8 scale by libjpeg-turbo with every warning an error: truncated, zero-filled and holed
-  files are found that Pillow and OpenCV pass. RGB and grey JPEGs are then kept byte for byte.
+* A JPEG is decoded once at 1/8 scale (more where that is under 32 pixels a side) by libjpeg-turbo with every warning an
+  error: truncated, zero-filled and holed files are found that Pillow and OpenCV pass. RGB and grey JPEGs are then kept
+  byte for byte. The grey picture of that decoding gives the likeness (pipelines.likeness).
 * CMYK JPEGs, PNG, WebP and GIF (its first frame, as with any animation) become RGB JPEG; transparency is laid on white;
   16 bits become 8 by dropping the lower ones.
 * The orientation tag is set to 1 in place: annotations are on the stored pixels, so no reader may turn them.
@@ -17,11 +18,13 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import PIL
 import simplejpeg
 from PIL import Image
 
 from pipelines.exif import ORIENTATION, neutralised
+from pipelines.likeness import SIDE, likeness
 from schemas.box import Size
 from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
@@ -30,17 +33,19 @@ MAX_PIXELS = 89_478_485  # Pillow's own bound: a gigabyte of 3-byte pixels, divi
 MAX_CONVERTED_PIXELS = 40_000_000  # of what is decoded whole: about ten bytes a pixel, in a worker of 500 MB
 MIN_SIDE = 8  # what servers give in place of a picture that is gone is a dot or a line
 MAX_SCANS = 500  # a progressive JPEG has about ten; thousands of empty ones only burn time
+_MARK, _SCAN, _APP1 = 0xFF, 0xDA, 0xE1
 INKS = ("CMYK", "YCCK")  # the four-colour JPEGs: plain, and as image editors mostly write them
 FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8"}
 
 
 class Stored(NamedTuple):
-    """A picture as it is stored: its bytes (JPEG), their size, the size that annotations speak of, and notes."""
+    """A picture as it is stored: its bytes (JPEG), their size, the size that annotations speak of, notes, likeness."""
 
     data: bytes
     size: Size
     source: Size
     notes: tuple[str, ...]
+    likeness: int | None
 
 
 def versions() -> dict[str, str]:
@@ -76,11 +81,19 @@ def stored(data: bytes, policy: ImagePolicy) -> Stored:
         return _written(_rgb(_loaded(image)), policy, "converted to JPEG")
 
 
-def checked(data: bytes) -> Size:
-    """The size of a stored picture, once every bit of it was decoded without a warning; ImageError otherwise."""
+def checked(data: bytes) -> tuple[Size, int | None]:
+    """Size and likeness of a stored picture, every bit of it decoded without a warning; ImageError otherwise."""
     width, height, colours = _jpeg_header(data)
-    _decoded(data, colours)
-    return Size(width, height)
+    size = Size(width, height)
+    return size, likeness(_decoded(data, colours), size)
+
+
+def likeness_of(data: bytes) -> int | None:
+    """The likeness of a picture of any kind that is read; ImageError where it is damaged."""
+    if kind(data) == "JPEG":
+        return checked(data)[1]
+    with _opened(data) as image:
+        return likeness(np.asarray(_rgb(_loaded(image)).convert("L")))
 
 
 def _insist_shown(size: Size) -> None:
@@ -91,14 +104,15 @@ def _insist_shown(size: Size) -> None:
 def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
     width, height, colours = _jpeg_header(data)
     _insist_shown(Size(width, height))
-    _decoded(data, colours)
+    grey = _decoded(data, colours) if policy.check == "strict" else None
     size = Size(width, height)
     if colours in INKS or target(size, policy) != size:
         with _opened(data) as image:
             return _written(_rgb(_loaded(image)), policy, "converted to JPEG" if colours in INKS else "shrunk")
     upright = neutralised(data)
     _insist_upright(upright)
-    return Stored(upright, size, size, () if upright is data else ("orientation neutralised",))
+    notes = () if upright is data else ("orientation neutralised",)
+    return Stored(upright, size, size, notes, None if grey is None else likeness(grey, size))
 
 
 def target(size: Size, policy: ImagePolicy) -> Size:
@@ -111,8 +125,15 @@ def target(size: Size, policy: ImagePolicy) -> Size:
     return size if scale >= 1 else Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
+def _marked(data: bytes) -> npt.NDArray[np.uint8]:
+    # Every byte after an 0xFF: all of a JPEG's markers are among them, whatever else may be.
+    every = np.frombuffer(data, np.uint8)
+    marked: npt.NDArray[np.uint8] = every[np.flatnonzero(every[:-1] == _MARK) + 1]
+    return marked
+
+
 def _jpeg_header(data: bytes) -> tuple[int, int, str]:
-    if data.count(b"\xff\xda") > MAX_SCANS:
+    if np.count_nonzero(_marked(data) == _SCAN) > MAX_SCANS:
         raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -122,12 +143,16 @@ def _jpeg_header(data: bytes) -> tuple[int, int, str]:
     return width, height, colours
 
 
-def _decoded(data: bytes, colours: str) -> None:
+def _decoded(data: bytes, colours: str) -> npt.NDArray[np.uint8]:
+    """The picture in grey at the smallest scale that a likeness needs; of one in four inks, one of them."""
     space = "CMYK" if colours in INKS else "GRAY"
     try:
-        simplejpeg.decode_jpeg(data, space, fastdct=True, fastupsample=True, min_height=1, min_width=1, strict=True)
+        pixels: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, space, fastdct=True, fastupsample=True, min_height=SIDE, min_width=SIDE, strict=True
+        )
     except ValueError as error:
         raise ImageError(f"damaged picture: {error}") from error
+    return pixels[:, :, -1]
 
 
 def _insist_small(size: Size) -> None:
@@ -137,6 +162,8 @@ def _insist_small(size: Size) -> None:
 
 def _insist_upright(data: bytes) -> None:
     # Pillow looks in odder places than are neutralised (a tag split over segments, say); what it would turn is refused.
+    if not np.any(_marked(data) == _APP1):
+        return
     with _opened(data) as image, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing but the orientation is asked of EXIF, so other oddities do not matter
         turned = image.getexif().get(ORIENTATION) in range(2, 9)
@@ -192,4 +219,5 @@ def _written(image: Image.Image, policy: ImagePolicy, note: str) -> Stored:
     image.info.clear()  # some versions of Pillow would carry XMP, and an orientation in it, into the new file
     file = io.BytesIO()
     image.save(file, "JPEG", quality=policy.quality)
-    return Stored(file.getvalue(), size, source, (note,))
+    written = file.getvalue()
+    return Stored(written, size, source, (note,), checked(written)[1] if policy.check == "strict" else None)

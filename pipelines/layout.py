@@ -18,6 +18,7 @@ INDEX = pa.schema(
         ("sha256", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("likeness", pa.uint64()),
         ("place", pa.int32()),
         ("record", pa.string()),
         ("source", pa.string()),

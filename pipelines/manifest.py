@@ -25,6 +25,27 @@ ENERGON_VERSION = "7.4.1"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what decoding foreign JSON may raise
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """What a manifest needs of a shard: what it holds, the bytes of its files, and its receipt."""
+
+    shard: int
+    samples: int
+    records: int
+    bytes: int
+    receipt: FileDigest
+
+
+def listed(receipt: Receipt) -> Listed:
+    """The shard of a receipt as a manifest lists it."""
+    data, name = store.canonical(receipt), names(receipt.pool, receipt.shard).receipt
+    size = sum(file.bytes for file in receipt.files)
+    proof = FileDigest(name, len(data), store.sha256(data))
+    return Listed(receipt.shard, receipt.samples, receipt.records, size, proof)
+
+
+_DECIDING = {"pool", "multitask", "missing_images", "dedupe", "near_radius", "image", "shard", "codec", "seed"}
+
+
 def decides(config: PoolConfig, jobs: Sequence[Job], wording: Wording) -> dict[str, Any]:
     """What of a config decides the pool's bytes: no roots, locations, output, workers or bounds; forms as found.
 
@@ -41,7 +62,7 @@ def decides(config: PoolConfig, jobs: Sequence[Job], wording: Wording) -> dict[s
         }
         for job in jobs
     ]
-    kept = config.model_dump(include={"pool", "multitask", "missing_images", "image", "shard", "codec", "seed"})
+    kept = config.model_dump(include=_DECIDING)
     if config.multitask:  # of these the order decides nothing
         kept["multitask"] |= {name: sorted(set(kept["multitask"][name])) for name in ("tasks", "splits")}
     own = {name: list(pool) for name, pool in wording.pools.items() if pool != templates()[name]}
@@ -57,14 +78,14 @@ def manifest_of(
     config: Mapping[str, Any],
     plan: str,
     sources: Sequence[Fingerprint],
-    receipts: Sequence[Receipt],
+    shards: Sequence[Listed],
+    ledger: Ledger,
     staged: Sequence[Tally],
 ) -> PoolManifest:
-    """The manifest of a pool whose shards have these receipts, digest included.
+    """The manifest of a pool of these shards, whose ledgers sum to ``ledger``; digest included.
 
-    Raises ShardError where the receipts' ledgers do not sum to the candidates that were read.
+    Raises ShardError where that does not sum to the candidates that were read.
     """
-    ledger = Ledger(tally for receipt in receipts for tally in receipt.ledger)
     for tally in staged:
         ledger.open(tally.part)
     tallies = ledger.tallies()
@@ -77,15 +98,13 @@ def manifest_of(
         config=dict(config),
         versions=build_versions(),
         sources=list(sources),
-        samples=sum(receipt.samples for receipt in receipts),
-        records=sum(receipt.records for receipt in receipts),
-        bytes=sum(file.bytes for receipt in receipts for file in receipt.files),
-        shards=len(receipts),
+        samples=sum(shard.samples for shard in shards),
+        records=sum(shard.records for shard in shards),
+        bytes=sum(shard.bytes for shard in shards),
+        shards=len(shards),
         ledger=tallies,
-        receipts=[_receipt_digest(config["pool"], receipt) for receipt in receipts],
-        files=[
-            FileDigest(name, len(data), store.sha256(data)) for name, data in energon_files(config["pool"], receipts)
-        ],
+        receipts=[shard.receipt for shard in shards],
+        files=[FileDigest(name, len(data), store.sha256(data)) for name, data in energon_files(config["pool"], shards)],
         features=features(),
         arrow=arrow_text(),
     )
@@ -108,9 +127,9 @@ def digest_of(manifest: PoolManifest) -> str:
     return store.sha256(store.canonical(msgspec.structs.replace(manifest, digest="")))
 
 
-def publish_manifest(manifest: PoolManifest, receipts: Sequence[Receipt], out: str, aside: Path) -> None:
+def publish_manifest(manifest: PoolManifest, shards: Sequence[Listed], out: str, aside: Path) -> None:
     """Write what other readers need, and pool.json after it: from then on the pool is there."""
-    for name, data in energon_files(manifest.pool, receipts):
+    for name, data in energon_files(manifest.pool, shards):
         store.write_aside(aside / "file", data)
         store.publish(aside / "file", store.join(out, name))
     store.write_aside(aside / "file", store.canonical(manifest))
@@ -140,9 +159,10 @@ def read_receipt(pool: str, listed: FileDigest) -> Receipt:
         raise ShardError(f"{listed.name}: not a receipt: {error}") from error
 
 
-def energon_files(pool: str, receipts: Sequence[Receipt]) -> list[tuple[str, bytes]]:
+def energon_files(pool: str, shards: Sequence[Listed]) -> list[tuple[str, bytes]]:
     """The side-car with which Megatron-Energon reads the pool as it lies, all of it as one training split."""
-    counts = {names(pool, receipt.shard).tar: receipt.samples for receipt in receipts}
+    # Of a shard whose rows were all left out there is a tar without samples, which Energon would stumble over.
+    counts = {names(pool, shard.shard).tar: shard.samples for shard in shards if shard.samples}
     info = {"energon_version": ENERGON_VERSION, "shard_counts": counts}
     split = "".join(f"  - {tar}\n" for tar in counts)
     return [
@@ -150,11 +170,6 @@ def energon_files(pool: str, receipts: Sequence[Receipt]) -> list[tuple[str, byt
         (".nv-meta/dataset.yaml", b"__module__: megatron.energon\n__class__: CrudeWebdataset\n"),
         (".nv-meta/split.yaml", f"split_parts:\n  train:\n{split}  val: []\n  test: []\nexclude: []\n".encode()),
     ]
-
-
-def _receipt_digest(pool: str, receipt: Receipt) -> FileDigest:
-    data = store.canonical(receipt)
-    return FileDigest(names(pool, receipt.shard).receipt, len(data), store.sha256(data))
 
 
 def arrow_text() -> str:

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import fsspec
 
@@ -28,11 +28,12 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class Located(NamedTuple):
-    """Where a picture's bytes lie: a file, or a member of a zip; and how many bytes they are said to be."""
+    """Where a picture's bytes lie: a file, a member of a zip, or a file from an offset on; how many are said to be."""
 
     path: str
     member: str | None
     bytes: int
+    offset: int | None = None
 
 
 def locate(collection: Collection, locations: Sequence[str]) -> dict[str, Located]:
@@ -85,12 +86,18 @@ def read_picture(located: Located) -> bytes:
     if located.bytes > MAX_FILE_BYTES:
         raise ImageError(f"picture file too large: {located.bytes:,} bytes, at most {MAX_FILE_BYTES:,}")
     try:
-        data = _member(located.path, located.member) if located.member else _file(located.path)
+        data = _read(located)
     except (OSError, zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, ValueError, EOFError) as error:
         raise ImageError(f"picture unreadable: {type(error).__name__}") from error
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"picture file too large: over {MAX_FILE_BYTES:,} bytes")
     return data
+
+
+def _read(located: Located) -> bytes:
+    if located.offset is not None:
+        return _range(located.path, located.offset, located.bytes)
+    return _member(located.path, located.member) if located.member else _file(located.path)
 
 
 def _image_id(collection: Collection, name: str) -> str:
@@ -155,6 +162,22 @@ def _member(path: str, name: str) -> bytes:
         while len(data) <= MAX_FILE_BYTES and (piece := member.read(_PIECE_BYTES)):
             data += piece
     return bytes(data)
+
+
+def _range(path: str, offset: int, size: int) -> bytes:
+    file = _opened(path)
+    file.seek(offset)
+    data: bytes = file.read(size)
+    if len(data) != size:
+        raise ImageError(f"picture unreadable: {len(data):,} bytes of {size:,} are there")
+    return data
+
+
+@lru_cache(maxsize=2)
+def _opened(path: str) -> IO[bytes]:
+    # Kept open per process: one tar of pictures is read picture by picture.
+    file: IO[bytes] = fsspec.open(path, "rb").open()
+    return file
 
 
 def _file(path: str) -> bytes:

@@ -5,7 +5,7 @@ and what it holds does not depend on workers, engines, or the order in which sou
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -42,15 +42,23 @@ def plan(
     )
 
 
-def plan_digest(
+def plan_digests(
     shards: Sequence[Planned], pictures: Mapping[str, Located], decides: Mapping[str, object], records: str
-) -> str:
-    """The sha256 of everything that decides a build's bytes: config and versions, records, cuts, pictures' sizes."""
-    sha = hashlib.sha256(msgspec.json.encode([decides, records], order="deterministic"))
+) -> list[str]:
+    """Of each shard the sha256 of all that decides its bytes: config, versions, records, its cut, pictures' sizes."""
+    begun = hashlib.sha256(msgspec.json.encode([decides, records], order="deterministic"))
+    digests = []
     for shard in shards:
         sizes = [(group, pictures[group].bytes if group in pictures else None) for group in shard.groups]
+        sha = begun.copy()
         sha.update(msgspec.json.encode([shard.shard, str(shard.low), str(shard.high), sizes]))
-    return sha.hexdigest()
+        digests.append(sha.hexdigest())
+    return digests
+
+
+def whole(plans: Iterable[str]) -> str:
+    """The digest of a pool's plan, of those of its shards in order."""
+    return hashlib.sha256("\n".join(plans).encode()).hexdigest()
 
 
 def sample_bytes(records: int, picture: int | None) -> int:

@@ -46,6 +46,11 @@ def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
 
 
+def relative(path: str, root: str) -> str:
+    """The path of what lies below the root, without it."""
+    return path.removeprefix(root.rstrip("/")).lstrip("/")
+
+
 def publish(aside: Path, url: str) -> None:
     """Give a finished, synced file its final name: a rename where both are local, else one whole put."""
     if is_local(url):

@@ -2,14 +2,21 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
+import pyarrow as pa
 
 from pipelines import engine, store
-from pipelines.check import Problem, Seen, ShardCheck, check_shard
+from pipelines.check import Problem, Seen, ShardCheck, check_shard, hash_of
+from pipelines.duplicates import repeated
 from pipelines.layout import BUILD, MANIFEST, is_pool_file, names
 from pipelines.manifest import arrow_text, read_manifest
+from pipelines.plan import whole
 from pipelines.progress import progress
 from pipelines.tar import STEM
 from schemas.box import CODECS
@@ -18,6 +25,8 @@ from schemas.export import features
 from schemas.ledger import Ledger
 from schemas.pool import PoolManifest
 from schemas.record import SCHEMA
+
+MOST_REPEATS = 1000  # samples that are told of as lying in the pool more than once
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -36,25 +45,70 @@ def verify(pool: str, workers: int = 1) -> Verified:
     pool = store.absolute(pool)
     manifest = read_manifest(pool)
     _insist_ours(manifest)
-    checks = [
-        ShardCheck(pool, manifest.pool, manifest.config["codec"], manifest.plan, shard, receipt)
-        for shard, receipt in enumerate(manifest.receipts)
-    ]
-    seen = []
-    with progress("verifying shards", len(checks)) as shown:
-        for one in engine.run(check_shard, checks, workers):
-            seen.append(one)
-            shown.step(note=f"{sum(len(shard.problems) for shard in seen)} problems")
-    problems = [problem for one in seen for problem in one.problems]
-    problems += [*_pool_problems(pool, manifest), *_sum_problems(manifest, seen)]
+    with TemporaryDirectory(prefix="boxcar-") as scratch:
+        seen = _seen(pool, manifest, Path(scratch), workers)
+        problems = [*seen.problems, *_pool_problems(pool, manifest), *_sum_problems(manifest, seen)]
+        problems += _repeats(pool, manifest, Path(scratch))
     return Verified(
         pool=manifest.pool,
-        shards=len(seen),
-        samples=sum(one.samples for one in seen),
-        records=sum(one.records for one in seen),
-        boxes=sum(one.boxes for one in seen),
+        shards=manifest.shards,
+        samples=seen.samples,
+        records=seen.records,
+        boxes=seen.boxes,
         problems=sorted(problems, key=lambda problem: (problem.file, problem.what)),
     )
+
+
+@dataclass
+class _Sum:
+    """All shards together, added up as they are seen: what is kept of each does not depend on its size."""
+
+    plans: list[str]
+    problems: list[Problem] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    samples: int = 0
+    records: int = 0
+    boxes: int = 0
+    bytes: int = 0
+
+    def add(self, one: Seen) -> None:
+        self.plans[one.shard] = one.plan
+        self.problems += one.problems
+        self.samples += one.samples
+        self.records += one.records
+        self.boxes += one.boxes
+        self.bytes += one.bytes
+        for tally in one.ledger:
+            self.ledger.add(tally)
+
+
+def _seen(pool: str, manifest: PoolManifest, scratch: Path, workers: int) -> _Sum:
+    image = manifest.config.get("image")
+    by, likened = manifest.config["codec"], not (isinstance(image, dict) and image.get("check") == "header")
+    checks = (
+        ShardCheck(pool, manifest.pool, by, likened, shard, receipt, scratch / f"{shard:06d}")
+        for shard, receipt in enumerate(manifest.receipts)
+    )
+    seen = _Sum([""] * manifest.shards)
+    with progress("verifying shards", manifest.shards) as shown:
+        for one in engine.run(check_shard, checks, workers):
+            seen.add(one)
+            shown.step(note=f"{len(seen.problems)} problems")
+    return seen
+
+
+def _repeats(pool: str, manifest: PoolManifest, scratch: Path) -> Iterator[Problem]:
+    files = [path for shard in range(manifest.shards) if (path := scratch / f"{shard:06d}").exists()]
+    again = set(islice(repeated(files, scratch / "repeated"), MOST_REPEATS))
+    counts, called = Counter[bytes](), dict[bytes, str]()
+    for path in files if again else ():
+        data = path.read_bytes()
+        counts.update(one for start in range(0, len(data), 16) if (one := data[start : start + 16]) in again)
+        index = store.read(store.join(pool, names(manifest.pool, int(path.name)).records))
+        for stem in pa.ipc.open_file(index).read_all()["stem"].unique().to_pylist():
+            called[hash_of(stem)] = stem
+    for one, count in counts.items():
+        yield Problem(f"{called.get(one, one.hex())}.json", f"the sample lies {count} times in the pool")
 
 
 def _insist_ours(manifest: PoolManifest) -> None:
@@ -86,24 +140,22 @@ def _pool_problems(pool: str, manifest: PoolManifest) -> Iterator[Problem]:
             yield Problem(file.name, "its bytes are not those that were published")
 
 
-def _sum_problems(manifest: PoolManifest, seen: Sequence[Seen]) -> Iterator[Problem]:
+def _sum_problems(manifest: PoolManifest, seen: _Sum) -> Iterator[Problem]:
     if [tally for tally in manifest.ledger if not tally.balanced]:
         yield Problem(MANIFEST, "its ledger does not sum: candidates are not written + rejected + filtered")
-    whole = not any(one.problems for one in seen)
-    ledger = Ledger(tally for one in seen for tally in one.ledger)
     for tally in manifest.ledger:
-        ledger.open(tally.part)
-    if whole and ledger.tallies() != manifest.ledger:
-        yield Problem(MANIFEST, "its ledger is not the sum of the receipts' ledgers")
-    told = (manifest.samples, manifest.records, manifest.bytes)
-    read = tuple(sum(counts) for counts in zip(*((one.samples, one.records, one.bytes) for one in seen), strict=True))
-    if whole and read != told:
-        yield Problem(MANIFEST, f"it tells of {told} samples, records and bytes, the shards hold {read}")
+        seen.ledger.open(tally.part)
     if (manifest.features, manifest.arrow) != (features(), arrow_text()):
         yield Problem(MANIFEST, f"its features are not those of schema {SCHEMA}")
-    for stem, count in Counter(stem for one in seen for stem in one.stems).items():
-        if count > 1:
-            yield Problem(f"{stem}.json", f"the sample lies {count} times in the pool")
+    if seen.problems:  # of shards that are not whole there is no sum
+        return
+    if seen.ledger.tallies() != manifest.ledger:
+        yield Problem(MANIFEST, "its ledger is not the sum of the receipts' ledgers")
+    told = (manifest.samples, manifest.records, manifest.bytes)
+    if (read := (seen.samples, seen.records, seen.bytes)) != told:
+        yield Problem(MANIFEST, f"it tells of {told} samples, records and bytes, the shards hold {read}")
+    if whole(seen.plans) != manifest.plan:
+        yield Problem(MANIFEST, "its plan is not that of its shards: some are receipts of another build")
 
 
 if __name__ == "__main__":

@@ -35,8 +35,9 @@ def _known_codec(name: str) -> str:
 
 
 def _as_written(value: Any) -> Any:
-    # 16384 and null are how YAML says what an option's text is.
-    return "none" if value is None else str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    # 16384, 0.3 and null are how YAML says what an option's text is.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "none" if value is None else str(value) if number else value
 
 
 ByteSize = Annotated[int, BeforeValidator(_size_in_bytes), Field(ge=1024)]
@@ -64,8 +65,13 @@ class SourceEntry(_Config):
 
 
 class ImagePolicy(_Config):
-    """What is done to pictures: nothing unless one of these says so."""
+    """What is done to pictures: nothing unless one of these says so.
 
+    ``check: header`` keeps JPEGs of which no more than the header was looked at, for pictures that were checked before;
+    they have no likeness then.
+    """
+
+    check: Literal["strict", "header"] = "strict"
     max_side: int | None = Field(None, ge=16)
     min_short_side: int = Field(448, ge=1)
     stretch: int | None = Field(None, ge=16)
@@ -107,7 +113,12 @@ class Multitask(_Config):
 
 
 class PoolConfig(_Config):
-    """A pool YAML. ``templates`` is a YAML of template pools that stand in for Boxcar's own."""
+    """A pool YAML. ``templates`` is a YAML of template pools that stand in for Boxcar's own.
+
+    ``remove`` is a list of pictures that the pool shall not hold, one a line: a link, an image id or a sha256.
+    ``dedupe`` drops all but the first of pictures of equal bytes, or that differ in ``near_radius`` bits of a
+    perceptual hash at most; both are for sources whose pictures come with their rows.
+    """
 
     pool: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     collections: dict[str, str | list[str]]
@@ -115,6 +126,9 @@ class PoolConfig(_Config):
     multitask: Multitask | None = None
     templates: str | None = None
     missing_images: Literal["reject", "filter"] = "reject"
+    dedupe: Literal["exact", "near"] | None = None
+    near_radius: int = Field(4, ge=0, le=8)
+    remove: str | None = None
     image: ImagePolicy = ImagePolicy()
     shard: ShardPolicy = ShardPolicy()
     codec: CodecName = DEFAULT_CODEC
@@ -127,6 +141,10 @@ class PoolConfig(_Config):
             if times > 1:
                 raise ValueError(f"source {name} split {split} is listed twice: its records would have equal keys")
         return self
+
+    def entry(self, source: str, split: str) -> SourceEntry:
+        """The entry that a split of a source is listed in."""
+        return next(entry for entry in self.sources if entry.name == source and split in entry.splits)
 
     def places(self) -> list[str]:
         """Every place that the pool is made from: roots of sources, locations of collections."""
@@ -179,7 +197,11 @@ class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What proves that a shard is complete: written last, and only after the shard was reopened and checked."""
+    """What proves that a shard is complete: written last, and only after the shard was reopened and checked.
+
+    ``plan`` is the digest of all that decides the shard's bytes but ``removed``: the digests of those lines of a
+    removal list that took a picture from it, sorted.
+    """
 
     schema: str
     pool: str
@@ -189,6 +211,7 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: int
     files: list[FileDigest]
     ledger: list[Tally]
+    removed: list[str]
 
 
 class Fingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

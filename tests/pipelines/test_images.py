@@ -84,14 +84,14 @@ def test_a_plain_jpeg_is_stored_byte_for_byte(which: str) -> None:
     data = JPEGS[which]()
     with Image.open(io.BytesIO(data)) as image:
         size = Size(*image.size)
-    assert stored(data, AS_IT_IS) == (data, size, size, ())
+    assert stored(data, AS_IT_IS)[:4] == (data, size, size, ())
 
 
 @pytest.mark.parametrize("which", JPEGS)
 def test_a_jpegs_size_is_read_from_its_header_and_after_decoding(which: str) -> None:
     data = JPEGS[which]()
     with Image.open(io.BytesIO(data)) as image:
-        assert size_of(data) == checked(data) == image.size
+        assert size_of(data) == checked(data)[0] == image.size
 
 
 @pytest.mark.parametrize(("form", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("WEBP", {}), ("GIF", {})])
@@ -101,7 +101,7 @@ def test_other_formats_become_rgb_jpegs_of_the_same_size(form: str, options: dic
     assert (kind(data), size_of(data)) == (form, (70, 41))
     assert (found.size, found.source, found.notes) == ((70, 41), (70, 41), ("converted to JPEG",))
     insist_near(pixel_of(found.data), (200, 40, 90), slack=6)
-    assert checked(found.data) == (70, 41)
+    assert checked(found.data)[0] == (70, 41)
 
 
 @pytest.mark.parametrize("name", ["PNG", "GIF", "JPEG"])
@@ -114,7 +114,7 @@ def test_a_dot_or_a_line_stands_for_a_picture_that_is_gone(name: str, size: tupl
 
 def test_what_a_policy_made_thin_is_no_placeholder() -> None:
     thin = stored(encoded(noisy(size=(800, 8))), ImagePolicy(max_side=100, min_short_side=1))
-    assert min(thin.size) < 8 and checked(thin.data) == thin.size
+    assert min(thin.size) < 8 and checked(thin.data)[0] == thin.size
 
 
 def test_conversion_gives_equal_bytes_every_time() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines import plan as planning
 from pipelines.pictures import Located
-from pipelines.plan import Planned, plan, plan_digest
+from pipelines.plan import Planned, plan, plan_digests
 from schemas.errors import SourceError
 from schemas.pool import ShardPolicy
 
@@ -88,7 +88,7 @@ def test_plan_and_digest_do_not_depend_on_the_order_of_insertion(case: Case, ran
     again = plan(shuffled(case.weights), pictures, case.policy, case.seed)
     first = plan(*case)
     assert again == first
-    assert plan_digest(again, pictures, {"b": 1, "a": [2]}, "r") == plan_digest(
+    assert plan_digests(again, pictures, {"b": 1, "a": [2]}, "r") == plan_digests(
         first, case.pictures, {"a": [2], "b": 1}, "r"
     )
 
@@ -136,9 +136,9 @@ DECIDES = {"config": {"seed": 0}, "versions": {"boxcar": "0.1"}}
 def test_the_digest_changes_with_everything_that_decides_bytes(
     shards: tuple[Planned, ...], pictures: dict[str, Located], decides: dict[str, object], records: str
 ) -> None:
-    assert plan_digest(shards, pictures, decides, records) != plan_digest(SHARDS, PICTURES, DECIDES, "records")
+    assert plan_digests(shards, pictures, decides, records) != plan_digests(SHARDS, PICTURES, DECIDES, "records")
 
 
 def test_the_digest_does_not_change_with_where_pictures_lie() -> None:
     elsewhere = {group: Located("s3://b/x.zip", "m.jpg", located.bytes) for group, located in PICTURES.items()}
-    assert plan_digest(SHARDS, elsewhere, DECIDES, "r") == plan_digest(SHARDS, PICTURES, DECIDES, "r")
+    assert plan_digests(SHARDS, elsewhere, DECIDES, "r") == plan_digests(SHARDS, PICTURES, DECIDES, "r")

@@ -67,7 +67,6 @@ def test_a_forged_receipt_is_found(pool_copy: Path, seal: Seal) -> None:
         lambda receipt: receipt.update(samples=receipt["samples"] + 1),
         lambda receipt: receipt.update(records=0),
         lambda receipt: receipt.update(shard=1),
-        lambda receipt: receipt.update(plan="0" * 64),
         lambda receipt: receipt["files"].pop(),
         lambda receipt: receipt["files"].reverse(),
         lambda receipt: receipt["files"][0].update(name="../outside"),
@@ -79,6 +78,13 @@ def test_a_forged_receipt_is_found(pool_copy: Path, seal: Seal) -> None:
         (pool_copy / RECEIPT).write_text(json.dumps(receipt))
         seal(pool_copy)
         assert {problem.file for problem in verify(str(pool_copy)).problems} & {RECEIPT, "rejects/000000.jsonl"}, number
+
+
+def test_a_receipt_of_another_build_is_found(pool_copy: Path, seal: Seal) -> None:
+    receipt = json.loads((pool_copy / RECEIPT).read_text())
+    (pool_copy / RECEIPT).write_text(json.dumps({**receipt, "plan": "0" * 64}))
+    seal(pool_copy)
+    assert "its plan is not that of its shards" in verify(str(pool_copy)).problems[-1].what
 
 
 def add_filtered(manifest: Json) -> None:

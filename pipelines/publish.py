@@ -1,0 +1,116 @@
+"""Publishing one shard: what makes it whole or absent.
+
+Tar, offsets, record index and rejects are written aside, synced, reopened and checked; then each gets its final name;
+the receipt comes last. Readers take a shard for whole where its receipt and files agree.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import pyarrow as pa
+
+from pipelines import store
+from pipelines.layout import INDEX, names
+from pipelines.removal import told
+from pipelines.tar import TarWriter, index_bytes, members
+from schemas.errors import ShardError
+from schemas.ledger import Ledger
+from schemas.pool import FileDigest, Receipt
+from schemas.record import SCHEMA
+
+
+class RejectLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of rejects/: which candidate could not become a record, and why in full."""
+
+    key: str
+    source: str
+    split: str
+    task: str | None
+    image: str | None
+    reason: str
+    detail: str
+
+
+@dataclass
+class Written:
+    """What one shard gathers while its pictures go by, until it is published."""
+
+    tar: TarWriter
+    ledger: Ledger = field(default_factory=Ledger)
+    index: list[tuple[object, ...]] = field(default_factory=list)
+    rejects: list[RejectLine] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+    samples: int = 0
+
+
+def publish(shard: Written, pool: str, number: int, plan: str, out: str, aside: Path) -> Receipt:
+    """Give the files of a shard, written to ``aside`` and checked there, their final names; the receipt comes last."""
+    written = names(pool, number)
+    digests = {
+        written.tar: shard.tar.close(),
+        written.offsets: store.write_aside(aside / "idx", index_bytes(shard.tar.offsets)),
+        written.records: store.write_aside(aside / "arrow", _arrow(shard.index)),
+        written.rejects: store.write_aside(aside / "rejects", _lines(shard.rejects)),
+    }
+    _insist_reads_back(aside / "tar", digests[written.tar], shard.tar.offsets)
+    receipt = _receipt(shard, pool, number, plan, digests)
+    for name, digest in digests.items():
+        store.publish(aside / digest.name, store.join(out, name))
+    store.write_aside(aside / "receipt", store.canonical(receipt))
+    store.publish(aside / "receipt", store.join(out, written.receipt))
+    return receipt
+
+
+def _receipt(shard: Written, pool: str, number: int, plan: str, digests: Mapping[str, FileDigest]) -> Receipt:
+    return Receipt(
+        schema=SCHEMA,
+        pool=pool,
+        shard=number,
+        plan=plan,
+        samples=shard.samples,
+        records=len(shard.index),
+        files=[FileDigest(name, digest.bytes, digest.sha256) for name, digest in digests.items()],
+        ledger=shard.ledger.tallies(),
+        removed=told(shard.removed),
+    )
+
+
+class _Hashing:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.sha, self.bytes = file, hashlib.sha256(), 0
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.sha.update(data)
+        self.bytes += len(data)
+        return data
+
+
+def _insist_reads_back(path: Path, digest: FileDigest, offsets: Sequence[int]) -> None:
+    with path.open("rb") as file:
+        hashing = _Hashing(file)
+        samples = groupby(members(hashing, path.name), key=lambda member: member.stem)
+        starts = [next(sample).offset for _, sample in samples]
+        found = FileDigest(digest.name, hashing.bytes + len(file.read(1)), hashing.sha.hexdigest())
+    if found != digest or starts != list(offsets[:-1]):
+        raise ShardError(f"{path}: not on disk as it was written: {found} against {digest}")
+
+
+def _arrow(rows: Sequence[tuple[object, ...]]) -> bytes:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(INDEX)
+    table = pa.table([pa.array(column, kind) for column, kind in zip(columns, INDEX.types, strict=True)], schema=INDEX)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, INDEX) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _lines(rejects: Sequence[RejectLine]) -> bytes:
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in rejects)
