@@ -183,7 +183,9 @@ def found_in(folder: Path, files: list[bytes], memory: int) -> tuple[dict[str, i
 @pytest.mark.parametrize("same", [False, True])
 def test_memory_is_bounded_and_how_much_there_is_changes_nothing(tmp_path: Path, same: bool) -> None:
     files, memory = web(100_000, 1_000, same=same), 2**20
-    counts, gone, peak = found_in(tmp_path / "little", files, memory)
+    # Twice: Python may enlarge its table of strings once, by megabytes in a process that has read much.
+    (counts, gone, peak), (*_, again) = (found_in(tmp_path / name, files, memory) for name in ("little", "again"))
+    peak = min(peak, again)
     more_counts, more_gone, more_peak = found_in(tmp_path / "much", files, LARGE)
     assert (counts, gone) == (more_counts, more_gone)
     assert set(counts) == ({LINK, BYTES} if same else {LINK, BYTES, NEAR})
