@@ -153,6 +153,7 @@ def shard(
     engine: Annotated[str, typer.Option(help="Where shards are packed: local.")] = "local",
     max_reject: Annotated[float | None, typer.Option(min=0, max=1, help="Largest share of rejects allowed.")] = None,
     templates: Templates = None,
+    remove: Annotated[str | None, typer.Option(help="A list of links, image ids or sha256s that have to go.")] = None,
     set: Sets = None,
     json: Json = False,
 ) -> None:
@@ -166,7 +167,8 @@ def shard(
     from schemas.pool import pool_config
 
     insist_engine(engine)
-    own = [f"templates={quoted(templates)}"] if templates else []
+    given = {"templates": templates, "remove": remove}
+    own = [f"{key}={quoted(value)}" for key, value in given.items() if value]
     config = pool_config(override(load(pool), [*(set or []), *own]), pool)
     target = out or f"pools/{config.pool}"
     show.built(build(config, target, worker_count(workers, config, target), max_reject), json)
@@ -186,6 +188,61 @@ def verify(
 
     if not show.verified(check(pool, 1 if in_process(pool) else workers or cores()), json):
         raise typer.Exit(1)
+
+
+def _set_up(asked: bool) -> None:
+    if asked:
+        from pipelines.fetch.setup import home, prepared
+
+        print(f"img2dataset is ready: {prepared(home())}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.command(short_help="Get the pictures of a published list of links, or go on with that.")
+def fetch(
+    name: Annotated[str, typer.Argument(help="A source of links: cc3m, laion, grit ...")],
+    root: Annotated[str, typer.Option(help="Folder of the published list.")],
+    out: Annotated[str, typer.Option(help="Folder or URL for the pictures.")],
+    split: Annotated[str, typer.Option(help="One of its splits.")] = "train",
+    form: Annotated[str, typer.Option(help="Published form, if several.")] = "auto",
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many links.")] = None,
+    image_size: Annotated[str, typer.Option(help="Pixels of a shorter side at most, or none.")] = "448",
+    per_host: Annotated[int, typer.Option(min=1, help="Connections at once to one host.")] = 4,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that a picture may take.")] = 30,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again for what may have passed.")] = False,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A private host that may be asked.")] = None,
+    allow_opted_out: Annotated[bool, typer.Option("--allow-opted-out", help="Take what says noai or noindex.")] = False,
+    by: Annotated[str, typer.Option("--with", help="Who asks: boxcar or img2dataset.")] = "boxcar",
+    setup: Annotated[
+        bool, typer.Option("--setup", is_eager=True, callback=_set_up, help="Install img2dataset aside, and end.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Get pictures into tars as img2dataset writes them, or go on with that; links that fail are counted by reason."""
+    from pipelines import show
+    from pipelines.command import cores
+    from pipelines.fetch import command
+
+    command.insist_installed()
+    from pipelines.fetch.client import Limits
+    from pipelines.fetch.run import Order
+    from pipelines.fetch.run import fetch as ask
+
+    limits = Limits(total_seconds=timeout, per_host=per_host, allow_hosts=command.bare_hosts(allow_host or []))
+    order = Order(
+        source=name,
+        root=root,
+        split=split,
+        form=form,
+        limit=limit,
+        image_size=command.pixels(image_size),
+        again=retry_failed,
+        opted_out=allow_opted_out,
+        img2dataset=command.asking(by),
+        limits=limits,
+    )
+    show.fetched(ask(order, out, workers or cores()), json)
 
 
 @app.command(short_help="Draw a small world and run the whole way on it.")

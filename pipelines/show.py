@@ -13,6 +13,8 @@ from rich.text import Text
 from converters._glance import EMPTY
 from converters._table import CHAT
 from pipelines.convert import Converted
+from pipelines.fetch.answer import REASONS
+from pipelines.fetch.state import Fetched
 from pipelines.shard import Built
 from pipelines.sources import FormState, Wanted
 from pipelines.verify import Verified
@@ -76,10 +78,15 @@ def states(name: str, root: str, rows: Sequence[FormState], as_json: bool) -> bo
         table = _table("split", "form", "there", "files, or what is missing")
         for row in rows:
             there = "yes" if row.found else "no"
-            what = " + ".join(_below(root, file) for file in row.files) if row.found else _absence(row)
+            what = _several([_below(root, file) for file in row.files], " + ") if row.found else _absence(row)
             table.add_row(row.split, row.form, there, what)
         console.print(table)
     return any(row.found for row in rows)
+
+
+def _several(names: Sequence[str], between: str) -> str:
+    """The names, or of more than a few the first, the last, and how many there are."""
+    return between.join(names) if len(names) < 4 else f"{names[0]} .. {names[-1]} ({len(names):,})"
 
 
 def _below(root: str, file: str) -> str:
@@ -106,6 +113,7 @@ def converted(told: Converted, file: IO[str], as_json: bool) -> None:
     console = _console(file)
     partial = "" if told.complete else " (broken off at the limit)"
     console.print(_ledger(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
+    _unfinished(console, told.unfinished)
     if told.loss:
         table = _table("side, share of picture", "boxes", "mean self-IoU", title=f"loss of {told.codec}")
         for row in told.loss:
@@ -117,14 +125,24 @@ def built(build: Built, as_json: bool) -> None:
     """A finished pool and its ledger."""
     manifest = build.manifest
     if as_json:
-        _json({"out": build.out, "reused": build.reused, **msgspec.to_builtins(manifest)})
+        said = {"changed": dict(build.changed), "unfinished": list(build.unfinished)}
+        _json({"out": build.out, "reused": build.reused, **said, **msgspec.to_builtins(manifest)})
         return
     console = _console()
     console.print(_ledger(manifest.ledger, f"pool {manifest.pool}"))
     size = f"{manifest.samples:,} samples, {manifest.records:,} records, {manifest.bytes:,} bytes"
     reused = f", {build.reused} of them there already" if build.reused else ""
     console.print(f"{build.out}: {manifest.shards} shards{reused}, {size}", highlight=False, soft_wrap=True)
+    _unfinished(console, build.unfinished)
+    for name, (before, after) in build.changed.items():
+        console.print(f"rebuilt {name}: {before} is now {after}", highlight=False, soft_wrap=True)
     console.print(f"digest {manifest.digest}", highlight=False, soft_wrap=True)
+
+
+def _unfinished(console: Console, inputs: Sequence[str]) -> None:
+    if inputs:
+        names = _several(inputs, ", ")
+        console.print(f"passed over, as their download has not ended: {names}", highlight=False, soft_wrap=True)
 
 
 def verified(seen: Verified, as_json: bool) -> bool:
@@ -142,6 +160,25 @@ def verified(seen: Verified, as_json: bool) -> bool:
     verdict = f"{len(seen.problems)} problem{'s' * (len(seen.problems) > 1)}" if seen.problems else "whole"
     console.print(f"pool {seen.pool}: {verdict}; read {read}", highlight=False, soft_wrap=True)
     return not seen.problems
+
+
+def fetched(told: Fetched, as_json: bool) -> None:
+    """How the links of a folder of downloads ended, by what became of them."""
+    if as_json:
+        _json(msgspec.to_builtins(told))
+        return
+    console, total = _console(), told.total
+    table = _table("links", "became of them", "may pass", title=f"{told.source} {told.split}, form {told.form}")
+    for state, links in total.states.items():
+        table.add_row(_number(links), state, "yes" if REASONS.get(state) else "")
+    console.print(table)
+    reused = f", {told.reused:,} of them there already" if told.reused else ""
+    slices = f"{total.slices:,} slice{'s' * (total.slices != 1)}{reused}"
+    what = f"{slices}, {total.links:,} links, {total.successes:,} pictures"
+    console.print(f"{told.out}: {what}", highlight=False, soft_wrap=True)
+    if total.passing:
+        hint = "for a reason that may pass: ask again for them with --retry-failed"
+        console.print(f"{total.passing:,} failed {hint}", highlight=False, soft_wrap=True)
 
 
 def _ledger(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | None = None) -> Table:

@@ -1,17 +1,27 @@
-"""``boxcar demo``: the world, written as the published datasets, then the real commands on it, one after another."""
+"""``boxcar demo``: the world, written as the published datasets, then the real commands on it, one after another.
 
+Its pictures are served on loopback for the while, as links to pictures on the web, so that they can be fetched.
+"""
+
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from pipelines.demo.publish import world
+from pipelines.demo.draw import jpeg
+from pipelines.demo.grit import write_grit
+from pipelines.demo.publish import World, world
+from pipelines.demo.server import misbehaving
 from pipelines.demo.sources import write_world
+from pipelines.demo.web import write_web
 from pipelines.draw import drawn, samples, sheet
 from schemas.errors import BoxcarError, ConfigError
 
@@ -47,6 +57,7 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "ocrvqa": ("ocrvqa", {"max_reject": 0.5}),  # a cover of it is missing, another a placeholder
     "unnatural": ("unnatural", {"form": "core"}),
 }
+LINKS = {"grit": {}, "cc3m": {"max_reject": 0.02}}  # sources whose pictures are fetched, and what their entries say
 
 
 def demo(out: Path, images: int, seed: int, workers: int) -> None:
@@ -55,7 +66,8 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
     _prepare(out)
     raw = out / "raw"
     _say(f"Drawing {images} pictures of coloured shapes and writing them as the published datasets: {raw}")
-    write_world(world(images, seed), raw)
+    made = world(images, seed)
+    write_world(made, raw)
     config = out / "pool.yaml"
     config.write_text(_pool(raw), encoding="utf-8")
     records = out / "refcoco_val.jsonl"
@@ -63,16 +75,44 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
     _boxcar("convert", "refcoco", "--root", str(raw / "refer"), "--split", "val", "--out", str(records))
     _boxcar("shard", str(config), "--out", str(out / "pool"), "--workers", str(workers))
     _boxcar("verify", str(out / "pool"), "--workers", str(workers))
+    fetched = _fetch(made, raw, out / "fetched", workers)
+    for name in fetched:
+        _stream(name, out, workers)
     picture = out / "samples.png"
-    _draw(str(out / "pool"), picture)
+    _draw([str(out / pool) for pool in ("pool", *fetched)], picture)
     _say(f"Done in {time.monotonic() - began:.0f} s. Look at:")
     for path, what in (
         (picture, "samples of the pool, their boxes drawn from the tokens"),
         (records, "the records of one source, as JSON lines"),
         (out / "pool", "the pool: tars, offsets, record index, receipts, rejects and pool.json"),
+        *((out / name, f"a pool of {name}, streamed from {out / 'fetched' / name}") for name in fetched),
         (config, "the YAML that made it; change it and run boxcar shard again with another --out"),
     ):
         print(f"  {path}  {what}")  # noqa: T201
+
+
+def _fetch(made: World, raw: Path, out: Path, workers: int) -> list[str]:
+    """Get the pictures of published links, from a server on loopback; the sources of which they were got."""
+    if importlib.util.find_spec("aiohttp") is None:
+        _say("No pictures are fetched, as boxcar[fetch] is not installed")
+        return []
+    files = {f"{one.index}.jpg": jpeg(one, made.seed) for one in made.scenes}
+    with misbehaving(files) as server:
+        base_url = server.url("").rstrip("/")
+        write_web(made, raw, base_url)
+        write_grit(made, raw, base_url)
+        for name in LINKS:
+            where = ("--root", str(raw / name), "--out", str(out / name), "--allow-host", server.host)
+            _boxcar("fetch", name, *where, "--workers", str(workers), "--per-host", "32")
+    return list(LINKS)
+
+
+def _stream(name: str, out: Path, workers: int) -> None:
+    entry = {"name": name, "root": str((out / "fetched" / name).absolute()), "splits": ["train"], **LINKS[name]}
+    config = out / f"{name}.yaml"
+    config.write_text(f"pool: {name}\ncollections: {{}}\nsources:\n  - {json.dumps(entry)}\n", encoding="utf-8")
+    _boxcar("shard", str(config), "--out", str(out / name), "--workers", str(workers))
+    _boxcar("verify", str(out / name), "--workers", str(workers))
 
 
 def _prepare(out: Path) -> None:
@@ -102,11 +142,11 @@ def _boxcar(*arguments: str) -> None:
         raise BoxcarError(f"boxcar {arguments[0]} ended with exit code {done.returncode}")
 
 
-def _draw(pool: str, path: Path) -> None:
-    """Two samples of each collection, and where there are fewer, those."""
-    pages: dict[str, list[Image.Image]] = {name: [] for name in COLLECTIONS}
-    for sample, picture in samples(pool):
-        shown = pages.get(sample.image.id.partition("/")[0]) if sample.image else None
+def _draw(pools: Sequence[str], path: Path) -> None:
+    """Two samples of each set of pictures, and where there are fewer, those."""
+    pages: dict[str, list[Image.Image]] = {}
+    for sample, picture in chain.from_iterable(map(samples, pools)):
+        shown = pages.setdefault(sample.image.id.partition("/")[0], []) if sample.image else None
         if picture and shown is not None and len(shown) < 2:
             shown.append(drawn(sample, picture))
     sheet([page for shown in pages.values() for page in shown]).save(path)

@@ -1,0 +1,1 @@
+"""Getting the pictures of published link lists."""
