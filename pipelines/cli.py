@@ -245,6 +245,22 @@ def fetch(
     show.fetched(ask(order, out, workers or cores()), json)
 
 
+@app.command(short_help="Report which links of a fetch are gone.")
+def rot(
+    fetched: Annotated[str, typer.Argument(help="A folder that boxcar fetch or img2dataset has filled.")],
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("rot.html"),
+    json: Json = False,
+) -> None:
+    """Count success and failure by reason, by host and by year of the link: a page of HTML, with --json JSON too."""
+    from pipelines import show
+    from pipelines.fetch.rot import rot as count
+    from pipelines.fetch.rot_page import write
+
+    told = count(fetched)
+    write(told, out)
+    show.rotten(told, out, json)
+
+
 @app.command(short_help="Draw a small world and run the whole way on it.")
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes; replaced if it is an earlier demo.")] = Path(

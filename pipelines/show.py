@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import msgspec
@@ -14,6 +15,7 @@ from converters._glance import EMPTY
 from converters._table import CHAT
 from pipelines.convert import Converted
 from pipelines.fetch.answer import REASONS
+from pipelines.fetch.rot import Rot
 from pipelines.fetch.state import Fetched
 from pipelines.shard import Built
 from pipelines.sources import FormState, Wanted
@@ -143,6 +145,15 @@ def _unfinished(console: Console, inputs: Sequence[str]) -> None:
     if inputs:
         names = _several(inputs, ", ")
         console.print(f"passed over, as their download has not ended: {names}", highlight=False, soft_wrap=True)
+
+
+def rotten(told: Rot, page: Path, as_json: bool) -> None:
+    """How many links gave a picture, and where the page about it is."""
+    if as_json:
+        _json(msgspec.to_builtins(told))
+        return
+    good = told.states.get("success", 0)
+    _console().print(f"{good:,} of {told.links:,} links gave a picture: {page}", highlight=False, soft_wrap=True)
 
 
 def verified(seen: Verified, as_json: bool) -> bool:

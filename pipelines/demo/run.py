@@ -23,6 +23,7 @@ from pipelines.demo.server import misbehaving
 from pipelines.demo.sources import write_world
 from pipelines.demo.web import write_web
 from pipelines.draw import drawn, samples, sheet
+from pipelines.fetch.command import NEEDED
 from schemas.errors import BoxcarError, ConfigError
 
 MARK = "boxcar-demo.txt"
@@ -93,7 +94,7 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
 
 def _fetch(made: World, raw: Path, out: Path, workers: int) -> list[str]:
     """Get the pictures of published links, from a server on loopback; the sources of which they were got."""
-    if importlib.util.find_spec("aiohttp") is None:
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
         _say("No pictures are fetched, as boxcar[fetch] is not installed")
         return []
     files = {f"{one.index}.jpg": jpeg(one, made.seed) for one in made.scenes}

@@ -5,15 +5,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.fetch import setup
-from pipelines.fetch.picture import LEAST
 from pipelines.fetch.state import ASKERS
 from schemas.errors import ConfigError, unknown
+
+NEEDED = ("aiohttp", "cv2")
+LEAST = 16  # pixels of a shorter side that may be asked for
 
 
 def insist_installed() -> None:
     """ConfigError where what only this command needs is not there."""
-    if find_spec("aiohttp") is None:
-        raise ConfigError("boxcar fetch needs aiohttp: pip install 'boxcar[fetch]'")
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ConfigError(f"boxcar fetch needs {' and '.join(missing)}: pip install 'boxcar[fetch]'")
 
 
 def pixels(words: str) -> int | None:

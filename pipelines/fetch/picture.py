@@ -1,14 +1,16 @@
 """A downloaded picture, checked strictly and made smaller where asked for: never padded, cropped, turned or enlarged.
 
 A JPEG that is larger than asked for is decoded once, at 1/2, 1/4 or 1/8 scale where that is still large enough, with
-every warning an error, so damage is found in the same pass. Bicubic then does the rest: measured against Lanczos on
-the whole picture it loses less than OpenCV's area averaging does, and costs no more.
+every warning an error, so damage is found in the same pass. OpenCV then does the rest: by cubic interpolation where
+that is little, so that no pixel falls through, by area averaging otherwise. Measured against Lanczos on the whole
+picture this loses no more than averaging the whole picture does, at half its time.
 """
 
 import warnings
 from io import BytesIO
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import simplejpeg
 from PIL import Image
@@ -19,10 +21,11 @@ from schemas.box import Size
 from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
 
-LEAST = 16  # pixels of a shorter side that may be asked for
 QUALITY = 95
+_LITTLE = 1.5  # how many times smaller a side gets at most by cubic interpolation, which looks at four pixels of a side
 _GREY = "Gray"  # what simplejpeg calls a JPEG without colours
 _EXIF = b"Exif\x00\x00"
+cv2.setNumThreads(0)  # a worker has one core
 _TURNS = {
     1: "Horizontal (normal)",
     2: "Mirrored horizontal",
@@ -71,8 +74,9 @@ def _shrunk(data: bytes, size: Size, colours: str, quality: int) -> bytes:
         pixels = simplejpeg.decode_jpeg(data, space, strict=True, **bounds)
     except ValueError as error:
         raise ImageError(f"damaged picture: {error}") from error
-    image = Image.fromarray(pixels[..., 0] if space == "GRAY" else pixels)
-    small = np.atleast_3d(np.asarray(image.resize(size, Image.Resampling.BICUBIC)))
+    little = pixels.shape[0] < _LITTLE * size.height
+    how = cv2.INTER_CUBIC if little else cv2.INTER_AREA
+    small = np.atleast_3d(cv2.resize(pixels, size, interpolation=how))
     made: bytes = simplejpeg.encode_jpeg(small, quality, space, _GREY if space == "GRAY" else "420")
     return made
 

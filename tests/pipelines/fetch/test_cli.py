@@ -138,7 +138,7 @@ def test_pictures_may_go_where_fsspec_reaches(run: Run, server: Server) -> None:
 def test_without_its_extra_the_command_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.fetch.command.find_spec", lambda name: None)
     ran = run()
-    assert (ran.code, ran.err) == (2, "boxcar: boxcar fetch needs aiohttp: pip install 'boxcar[fetch]'\n")
+    assert (ran.code, ran.err) == (2, "boxcar: boxcar fetch needs aiohttp and cv2: pip install 'boxcar[fetch]'\n")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -162,7 +162,19 @@ def test_ctrl_c_leaves_nothing_half_visible_and_says_how_to_go_on(server: Server
 
 def test_help_fits_a_screen_and_loads_nothing_that_asks() -> None:
     code = "import sys\nfrom pipelines.cli import main\ntry:\n    main(['fetch', '--help'])\nexcept SystemExit:\n"
-    code += "    assert not {'aiohttp', 'pyarrow'} & set(sys.modules)"
+    code += "    assert not {'aiohttp', 'cv2', 'pyarrow'} & set(sys.modules)"
     environment = {**os.environ, "COLUMNS": "120"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert 10 < len(done.stdout.splitlines()) <= 25
+
+
+def test_what_of_a_folder_is_gone_is_a_page_and_a_line_or_json(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("--allow-host", "127.0.0.1")
+    page = tmp_path / "rot.html"
+    for words, said in (([], f"1 of 3 links gave a picture: {page}\n"), (["--json"], '"links": 3')):
+        with pytest.raises(SystemExit) as ended:
+            main(["rot", str(tmp_path / "out"), "--out", str(page), *words])
+        assert ended.value.code == 0 and said in capsys.readouterr().out
+        assert "HTTP 410" in page.read_text()
