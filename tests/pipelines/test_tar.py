@@ -16,6 +16,7 @@ import webdataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines import tar
 from pipelines.tar import Member, TarWriter, index_bytes, members, padded, read_index
 from schemas.errors import ShardError
 
@@ -174,3 +175,10 @@ def test_members_are_read_from_any_file_object(tmp_path: Path) -> None:
     write(tmp_path / "a.tar", SAMPLES[:1])
     found = list(members(io.BytesIO((tmp_path / "a.tar").read_bytes()), "a.tar"))
     assert found == [Member("coco-1", "jpg", 0, b"\xff\xd8 a picture"), Member("coco-1", "json", 1024, b'{"a": 1}')]
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]{1,90}\.[a-z]{1,5}", fullmatch=True), st.integers(0, 2**30))
+def test_a_header_is_the_one_that_tarfile_writes(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    assert tar._header(name, size) == info.tobuf(tarfile.USTAR_FORMAT)
