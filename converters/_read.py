@@ -18,6 +18,7 @@ from schemas.errors import SourceError
 
 T = TypeVar("T")
 
+RUN = 2048  # enough to work on at once, few enough to lie in a cache
 _MOST_ARRAYS = 100  # an object with more keys than that is a table by id, and no array of it is asked for
 
 # An escaped backslash, a pair of surrogates, or (the group) one alone: it becomes U+FFFF, which text rules refuse.
@@ -127,6 +128,16 @@ def _json(data: bytes | msgspec.Raw, kind: Any) -> Any:
 
 def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | Broken]:
     """The items of a JSON list as that type; an item of another type comes as Broken, so that it can be counted."""
+    for run in runs(data, kind, path):
+        if isinstance(run, Broken):
+            yield run
+        else:
+            data = b""  # the file goes before its rows come, where nobody else holds it
+            yield from run
+
+
+def runs(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[list[T] | Broken]:
+    """The same items in lists of some thousands."""
     try:
         with collector_resting():
             typed: list[T] = _json(data, list[kind])  # type: ignore[valid-type]
@@ -135,11 +146,21 @@ def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | B
     except _NO_JSON as error:
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
     else:
-        data = b""  # the file goes before its rows come, where nobody else holds it
-        yield from typed
+        data = b""
+        yield from (typed[at : at + RUN] for at in range(0, len(typed), RUN))
         return
+    run: list[T] = []
     for index, item in enumerate(decode(data, list[msgspec.Raw], path)):
-        yield _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
+        found = _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
+        if run and (isinstance(found, Broken) or len(run) == RUN):
+            yield run
+            run = []
+        if isinstance(found, Broken):
+            yield found
+        else:
+            run.append(found)
+    if run:
+        yield run
 
 
 def entries(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[tuple[str, T | Broken]]:
