@@ -17,9 +17,9 @@ from schemas.errors import TextError
 from schemas.text import MAX_CHARS, harmless, tidy
 
 Sure = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
 
 _MILLION = 10.0**DECIMALS
-_EXACT = 2.0**53  # whole numbers below it are doubles
 _BLANK, _ODD = 1, 2
 # Printable ASCII stands in JSON as it is, but for these two; the brackets are those of markup.
 _PLAIN = {*range(33, 127)}.difference(b'"\\<[{}')
@@ -33,7 +33,7 @@ class Boxes(NamedTuple):
 
     tokens: list[str]
     json: list[str]
-    sides: NDArray[np.float64]
+    sides: Doubles
 
 
 def _as_odd(error: Any) -> tuple[str, int]:
@@ -84,17 +84,25 @@ def boxes_in_json(
     with np.errstate(invalid="ignore", over="ignore"):
         high = low + span
         long = high - low >= least
-    sure = ((low >= 0) & ~np.signbit(low) & (low < high) & long & (high <= size) & (size < _EXACT)).all(axis=0)
+    sound = (low >= 0) & ~np.signbit(low) & (low < high) & long & (high <= size)
+    sure: Sure = np.all(sound, axis=0)
     low[:, ~sure], high[:, ~sure], size[:, ~sure] = 0, 1, 1
-    scaled = np.concatenate((low / size, high / size)) * _MILLION
-    whole = np.floor(scaled + 0.5)
-    sides = whole / _MILLION  # as schemas.box rounds, but for ties, which are left to it
+    sides = _rounded(np.concatenate((low / size, high / size)))
     bins = (np.rint(sides * BINS) if by.rounding == "nearest" else np.trunc(sides * BINS)).astype(int)
-    sure &= (np.abs(scaled - whole) < 0.5).all(axis=0)
     sure &= (sides[:2] < sides[2:]).all(axis=0) & (bins[:2] < bins[2:]).all(axis=0)
     with collector_resting():  # it would look through the lists of numbers, of which none stays
         tokens = _lines(bins.T.tolist(), lambda json: json.replace("[", "{<").replace(",", "><").replace("]", ">}"))
         return Boxes(tokens, _lines(sides.T.tolist()), sides.T), sure
+
+
+def _rounded(values: Doubles) -> Doubles:
+    # As schemas.box rounds a value in [0, 1]: ties, as every eighth hundredth of a pixel in 640 is one, the long way.
+    scaled = values * _MILLION
+    whole = np.floor(scaled + 0.5)
+    rounded = whole / _MILLION
+    ties = np.abs(scaled - whole) >= 0.5
+    rounded[ties] = [round(value, DECIMALS) for value in values[ties].tolist()]
+    return rounded
 
 
 def _lines(values: Iterable[Any], change: Callable[[str], str] = str) -> list[str]:
