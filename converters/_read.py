@@ -5,6 +5,7 @@ the place. Pickles and zips have rooms of their own.
 """
 
 import gc
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import fsspec
 import msgspec
+from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import SourceError
 
@@ -81,6 +83,25 @@ def read(path: str) -> bytes:
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
     return data
+
+
+class _Held(io.FileIO):
+    def __del__(self) -> None:
+        self.close()
+
+
+def seekable(path: str) -> io.FileIO | io.BytesIO:
+    """The file, open to be read here and there: one on a disk as it lies, any other in memory.
+
+    It is closed when nobody holds it any more; SourceError where it cannot be opened.
+    """
+    fs, name = filesystem(path)
+    if not isinstance(fs, LocalFileSystem):
+        return io.BytesIO(read(path))
+    try:
+        return _Held(name)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
 
 
 def filesystem(path: str) -> tuple[Any, str]:
