@@ -4,7 +4,7 @@ A form whose ``rows`` is ``InBlocks`` and a variant whose ``record`` is ``Told``
 these holes with. Row by row they are what any form and any variant are, and that way stays the measure of the other.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,8 @@ from schemas.record import Record, Task
 T = TypeVar("T")
 K = TypeVar("K")
 
+Spans = Sequence[Any]  # str, int | None, str, ..., str
+
 _JSON = msgspec.json.Encoder()
 
 
@@ -26,9 +28,14 @@ class Block:
     """A run of rows in columns, in their order: what each holds, as its file states it.
 
     ``row`` gives the row at a place, as the converter's functions take it; ``images`` and ``meta`` are what it has of
-    them, as JSON. Where each row has a box, ``xywh`` are four columns, its left and upper edge, 0-based, its width and
-    height in pixels, neither of which may be under ``least_px``; ``sizes`` are two, its picture's width and height.
-    NaN, and a size of 0, say that the row has to be looked at alone.
+    them, as JSON. Rows at the places in ``alone`` have to be looked at one by one.
+
+    ``xywh`` are boxes in four columns: left and upper edge, 0-based, width and height in pixels, neither of which may
+    be under ``least_px``; ``sizes`` are two, the width and height of each one's picture. NaN, and a size of 0, stand
+    for a box that has to be looked at. Each row has one, in their order, unless there are ``spans``.
+
+    ``spans`` take a row's text apart: plain text, the place of a thing's boxes in ``things`` or None, the words for it,
+    and so on, ending with plain text. ``things`` are runs of boxes, the first and the one after the last.
     """
 
     ids: Sequence[str]
@@ -39,6 +46,9 @@ class Block:
     sizes: Sequence[Sequence[int]] = ()
     least_px: float = 0.0
     meta: Sequence[str] = ()
+    alone: Collection[int] = ()
+    spans: Sequence[Spans] = ()
+    things: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -58,16 +68,16 @@ class InBlocks:
 
 @dataclass(frozen=True)
 class Told:
-    """The ``record`` of a variant that asks one thing and tells one thing of each row: its text, or its box.
+    """The ``record`` of a variant that asks one thing and tells one thing of each row.
 
     ``slot`` is the slot of the templates that the row fills, None where there is none: ``box``, or one that its text
-    fills. The reply is the other of the two.
+    fills. The ``reply`` is its text, its box, or its text with the boxes of each thing in it (``grounded``).
     """
 
     record: Recorder
     task: Task
     slot: str | None
-    reply: Literal["text", "box"]
+    reply: Literal["text", "box", "grounded"]
 
     def __call__(self, row: Any, wording: Wording) -> Record:
         """The record of one row alone."""

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from converters._block import Spans
 from converters._read import collector_resting
 from schemas.box import BINS, DECIMALS, Codec
 from schemas.errors import TextError
@@ -29,11 +30,20 @@ _JSON = msgspec.json.Encoder()
 
 
 class Boxes(NamedTuple):
-    """Boxes as their tokens, as JSON, and as (n, 4) fractions of their pictures."""
+    """Boxes as their tokens, as JSON, and as (n, 4) fractions of their pictures; and which of them are sure."""
 
     tokens: list[str]
     json: list[str]
     sides: Doubles
+    sure: Sure
+
+
+class Grounded(NamedTuple):
+    """Texts with their things' boxes in them, None where that is not sure; these boxes as JSON, and their places."""
+
+    texts: list[str | None]
+    boxes: list[str]
+    places: list[list[int]]
 
 
 def _as_odd(error: Any) -> tuple[str, int]:
@@ -72,14 +82,12 @@ def _mended(text: str) -> str | None:
     return _JSON.encode(tidied).decode()[1:-1]
 
 
-def boxes_in_json(
-    xywh: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]], least: float, by: Codec
-) -> tuple[Boxes, Sure]:
+def boxes_in_json(xywh: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]], least: float, by: Codec) -> Boxes:
     """Boxes given as four columns (left, top, width, height) of 0-based pixels, in pictures of (width, height): two.
 
     Sure of those that lie within their picture and none of whose sides is under ``least`` pixels or ends in one bin.
     """
-    low, span = np.array(xywh, float).reshape(2, 2, -1)
+    low, span = np.array(xywh, float).reshape(2, 2, len(xywh[0]))
     size = np.array(sizes, float)
     with np.errstate(invalid="ignore", over="ignore"):
         high = low + span
@@ -89,10 +97,37 @@ def boxes_in_json(
     low[:, ~sure], high[:, ~sure], size[:, ~sure] = 0, 1, 1
     sides = _rounded(np.concatenate((low / size, high / size)))
     bins = (np.rint(sides * BINS) if by.rounding == "nearest" else np.trunc(sides * BINS)).astype(int)
-    sure &= (sides[:2] < sides[2:]).all(axis=0) & (bins[:2] < bins[2:]).all(axis=0)
+    sure &= (bins[:2] < bins[2:]).all(axis=0)  # so that the sides they were made of differ too
     with collector_resting():  # it would look through the lists of numbers, of which none stays
         tokens = _lines(bins.T.tolist(), lambda json: json.replace("[", "{<").replace(",", "><").replace("]", ">}"))
-        return Boxes(tokens, _lines(sides.T.tolist()), sides.T), sure
+        return Boxes(tokens, _lines(sides.T.tolist()), sides.T, sure)
+
+
+def grounded(spans: Iterable[Spans], things: Sequence[tuple[int, int]], boxes: Boxes) -> Grounded:
+    """What ``spans`` take apart (see converters/_block.py), put together with the tokens of each thing's boxes."""
+    unsure = {*np.flatnonzero(~boxes.sure).tolist()}
+    places = [range(*thing) for thing in things]
+    tokens = ["" if unsure.intersection(run) else "<delim>".join([boxes.tokens[at] for at in run]) for run in places]
+    json = [",".join([boxes.json[at] for at in run]) for run in places]
+    found = Grounded([], [], [])
+    for row in spans:
+        within = [thing for thing in row[1::3] if thing is not None]
+        found.texts.append(_grounded(row, tokens))
+        found.boxes.append(",".join([json[thing] for thing in within]))
+        found.places.append([at for thing in within for at in places[thing]])
+    return found
+
+
+def _grounded(row: Spans, tokens: Sequence[str]) -> str | None:
+    said, after_box = "", False
+    for text, thing, words in zip(row[::3], row[1::3], row[2::3], strict=False):
+        if thing is None:
+            said, after_box = f"{said}{text}{words}", False
+        elif not tokens[thing] or (after_box and not text):  # the latter is refused
+            return None
+        else:
+            said, after_box = f"{said}{text}<p>{words}</p> {tokens[thing]}", True
+    return f"{said}{row[-1]}"
 
 
 def _rounded(values: Doubles) -> Doubles:

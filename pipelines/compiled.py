@@ -22,6 +22,7 @@ from schemas.text import harmless
 # No template can hold a mark unless somebody put it there: then its variant is not compiled.
 _MARK = re.compile("\x7f([a-z]+)\x7f")
 _IMAGE, _ID, _TEXT, _TOKENS = "\x7fimage\x7f", "\x7fid\x7f", "\x7ftext\x7f", "\x7ftokens\x7f"
+_REPLIES = {"text": _TEXT, "box": _TOKENS, "grounded": "\x7fgrounded\x7f"}
 _JSON = msgspec.json.Encoder()
 _BOX, _META = Box(0.1, 0.2, 0.3, 0.4), [Pair("\x7f", "")]
 _WHOLE = ((_JSON.encode([_BOX]), b"[\x7fboxes\x7f]"), (_JSON.encode(_META), b"\x7fmeta\x7f"))
@@ -38,6 +39,11 @@ class Compiled:
     texts: Sequence[Sequence[str]]
     part: Part
     seed: int
+
+    @property
+    def boxed(self) -> bool:
+        """Whether the records have boxes."""
+        return "boxes" in self.holes
 
     def columns(self, values: Mapping[str, Sequence[str]]) -> list[Iterable[str]]:
         """What the records are made of, side by side: each row of the columns, joined, is one record."""
@@ -72,12 +78,12 @@ def _said_twice(told: Told) -> int:
 
 
 def _specimen(told: Told, source: str, split: str, template: str, wording: Wording) -> str:
-    boxed = "box" in (told.slot, told.reply)
+    boxed = "box" in (told.slot, told.reply) or told.reply == "grounded"
     slots = [Pair(told.slot, "0" if told.slot == "box" else _TEXT)] if told.slot else []
     asked = fill(template, {slot.name: _TOKENS if slot.name == "box" else slot.value for slot in slots})
     messages = [
         Message("user", identifier(told.task) + asked),
-        Message("assistant", _TOKENS if told.reply == "box" else _TEXT),
+        Message("assistant", _REPLIES[told.reply]),
     ]
     drawn = Draw(pool=told.task, slots=slots, answers=[])
     key = f"{source}/{split}/{_ID}/{told.task}"

@@ -27,7 +27,7 @@ SizeOf = Callable[[str], Size | None]
 Found = TypeVar("Found", "Outcome", "Outcome | Lines")
 _JSON = msgspec.json.Encoder()
 STEP = 1000
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES = 2**19
 MALFORMED = "malformed row"
 _COUNTED = {"crowd_regions": "crowd region left out of a record", "empty_answers": "empty answer left out of a record"}
 

@@ -3,25 +3,27 @@
 Why a record written here is as sound as one that was linted:
 * its key is put together of table names and ids whose characters are looked at, and is new;
 * it has two turns, of a specimen's roles, and begins with its identifier, as the specimen does;
-* its text is plain: no character in it could begin markup, and none in a template of a compiled variant, so that
-  nothing in its turns is markup but the tokens, which stand alone between quotes or in a template without brackets;
-* its tokens are made of the very numbers that its boxes are, which lie within the picture and keep their order;
-* neither turn is empty: an identifier, tokens, or a text that was found not to be.
+* its text holds no bracket and is tidy, and no template of a compiled variant holds one: nothing in its turns is markup
+  but its tokens, alone or within a template, and in a grounded text phrases before theirs, never right after a box;
+* its tokens, in the order of its boxes, are made of the very numbers that these are, which lie within the picture, in
+  bins that keep the box from being empty;
+* neither turn is empty: one has an identifier, the other tokens, or a text that was found not to be.
 What cannot be seen to be so of a row sends it the long way.
 """
 
+import operator
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters._block import Block, InBlocks, Told
 from converters._table import Form, Row, Variant
-from pipelines.columns import Sure, boxes_in_json, texts_in_json
+from pipelines.columns import Doubles, Sure, boxes_in_json, grounded, texts_in_json
 from pipelines.compiled import Compiled, compiled
 from schemas.box import Codec
 from schemas.ledger import Part
@@ -35,12 +37,21 @@ class Lines(NamedTuple):
     rows: int
     parts: tuple[Part, ...]
     text: str
-    sides: NDArray[np.float64]
+    sides: Doubles
 
     @property
     def records(self) -> int:
         """How many lines they are."""
         return self.rows * len(self.parts)
+
+
+class _Columns(NamedTuple):
+    """What fills the holes, for each row; whether that is sure; all boxes' sides, and where each row's end."""
+
+    values: dict[str, Sequence[Any]]
+    sure: Sure
+    sides: Doubles
+    ends: NDArray[np.int64]
 
 
 @dataclass
@@ -77,15 +88,10 @@ def rendered(block: Block, variants: Sequence[Compiled], ids: Ids, by: Codec) ->
     """The block's rows in their order: lines of those that are sure, and the others as they are."""
     if not block.ids:
         return
-    texts, sure = texts_in_json(block.texts)
-    sure = sure & ids.new(block.ids) & _fit_for_keys(block.ids)
-    values: dict[str, Sequence[str]] = {"id": block.ids, "text": texts, "image": block.images}
-    values["meta"] = block.meta or ["[]"] * len(block.ids)
-    sides = np.empty((len(block.ids), 0))
-    if block.xywh:
-        boxes, placed = boxes_in_json(block.xywh, block.sizes, block.least_px, by)
-        values |= {"tokens": boxes.tokens, "boxes": boxes.json}
-        sure, sides = sure & placed, boxes.sides
+    boxed = sum(variant.boxed for variant in variants)
+    columns = _columns(block, by) if boxed else _plain_columns(block)
+    sure = columns.sure & ids.new(block.ids) & _fit_for_keys(block.ids)
+    values = columns.values
     if not sure.all():
         values = {name: [*compress(column, sure.tolist())] for name, column in values.items()}
     ids.add(block.ids, values["id"])
@@ -94,10 +100,39 @@ def rendered(block: Block, variants: Sequence[Compiled], ids: Ids, by: Codec) ->
     for place in [*np.flatnonzero(~sure).tolist(), len(block.ids)]:
         if begin < place:
             text = "".join(chain.from_iterable(islice(lines, place - begin)))
-            yield Lines(place - begin, parts, text, np.repeat(sides[begin:place], len(parts), axis=0))
+            sides = columns.sides[columns.ends[begin] : columns.ends[place]]
+            yield Lines(place - begin, parts, text, np.repeat(sides, boxed, axis=0))
         if place < len(block.ids):
             yield block.row(place)
         begin = place + 1
+
+
+def _plain_columns(block: Block) -> _Columns:
+    texts, sure = texts_in_json(block.texts)
+    sure[[*block.alone]] = False
+    values: dict[str, Sequence[Any]] = {
+        "id": block.ids,
+        "text": texts,
+        "image": block.images,
+        "meta": block.meta or ["[]"] * len(texts),
+    }
+    return _Columns(values, sure, np.empty((0, 4)), np.zeros(len(texts) + 1, int))
+
+
+def _columns(block: Block, by: Codec) -> _Columns:
+    values, sure, *_ = _plain_columns(block)
+    boxes = boxes_in_json(block.xywh, block.sizes, block.least_px, by)
+    if not block.spans:
+        values |= {"tokens": boxes.tokens, "boxes": boxes.json}
+        return _Columns(values, sure & boxes.sure, boxes.sides, np.arange(len(sure) + 1))
+    said = grounded(block.spans, block.things, boxes)
+    # Spans are put in as they are given, so that nothing in them may have been tidied or escaped.
+    as_given = map(operator.is_, values["text"], block.texts)
+    sure = sure & [one and text is not None for one, text in zip(as_given, said.texts, strict=True)]
+    ends = np.cumsum([0, *map(len, said.places)])
+    sides = boxes.sides[np.fromiter(chain.from_iterable(said.places), int, ends[-1])]
+    values |= {"grounded": said.texts, "boxes": said.boxes}
+    return _Columns(values, sure, sides, ends)
 
 
 def _fit_for_keys(ids: Sequence[str]) -> Sure | np.bool_:
