@@ -7,7 +7,7 @@ Source: cocodataset.org/#format-data.
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -28,13 +28,17 @@ COCO = Collection(
 )
 
 
+# Of a picture, in pixels. JSON has whole numbers of any length, and beyond these not every one is a double.
+Side = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+
+
 class Picture(msgspec.Struct, frozen=True, gc=False):
     """An entry of ``images``; sizes in pixels, None where a file leaves them out."""
 
     id: int
     file_name: str = ""
-    width: int | None = None
-    height: int | None = None
+    width: Side | None = None
+    height: Side | None = None
 
     @property
     def size(self) -> Size | None:

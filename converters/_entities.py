@@ -64,7 +64,8 @@ def _boxes(parts: list[str]) -> dict[str, list[XYXY]]:
     boxes: dict[str, list[XYXY]] = {"0": []}
     for names, x1, y1, x2, y2 in zip(*(parts[group::6] for group in range(1, 6)), strict=True):
         box = [(int(x1), int(y1), int(x2), int(y2))] if x1 is not None else []
-        for chain in _NUMBER.findall(names):
+        name, _, more = names[len("<name>") :].partition("</name>")
+        for chain in _NUMBER.findall(names) if "<" in more else (name,):
             boxes.setdefault(chain, []).extend(box)
     return boxes
 
@@ -80,18 +81,31 @@ def lines(data: bytes) -> list[str]:
     return found
 
 
-def pieces(line: str) -> list[str | Mention]:
-    """The sentence as its phrases and what stands between them, tidied; RecordError where a bracket is out of place."""
-    parts = _PHRASE.split(tidy(line, "sentence"))
-    between = "".join(parts[::3])
+def parts(line: str) -> list[str]:
+    """The sentence, tidied, taken apart: text, a phrase's chain and its words, text, and so on, ending with text.
+
+    RecordError where a bracket is out of place.
+    """
+    found = _PHRASE.split(tidy(line, "sentence"))
+    between = "".join(found[::3])
     if "[" in between or "]" in between:
         raise RecordError(f"malformed sentence: a bracket out of place in {line[:200]!r}")
+    return found
+
+
+def pieces(line: str) -> list[str | Mention]:
+    """The sentence as its phrases and what stands between them, tidied; RecordError where a bracket is out of place."""
+    return pieces_of(parts(line))
+
+
+def pieces_of(apart: list[str]) -> list[str | Mention]:
+    """The sentence that ``parts`` took apart, as its phrases and what stands between them."""
     found: list[str | Mention] = []
-    for text, chain, words in zip(*[iter(parts)] * 3, strict=False):  # what is left over is the text after the last
+    for text, chain, words in zip(*[iter(apart)] * 3, strict=False):  # what is left over is the text after the last
         if text:
             found.append(text)
         found.append(Mention(words, chain))
-    return [*found, parts[-1]] if parts[-1] else found
+    return [*found, apart[-1]] if apart[-1] else found
 
 
 def unread(line: str) -> list[Mention]:

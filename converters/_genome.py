@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from converters._coco import Side
 from converters._read import Broken, items, read
 from schemas.box import Size
 from schemas.record import ImageRef, image_ref
@@ -24,8 +25,8 @@ class Listed(NamedTuple):
 
 class _Picture(msgspec.Struct, frozen=True):
     url: str
-    width: int
-    height: int
+    width: Side
+    height: Side
     coco_id: int | None = None
     image_id: int | None = None
     id: int | None = None

@@ -5,6 +5,7 @@ the place. Pickles and zips have rooms of their own.
 """
 
 import gc
+import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +14,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import fsspec
 import msgspec
+from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import SourceError
 
 T = TypeVar("T")
 
+RUN = 2048  # enough to work on at once, few enough to lie in a cache
 _MOST_ARRAYS = 100  # an object with more keys than that is a table by id, and no array of it is asked for
 
 # An escaped backslash, a pair of surrogates, or (the group) one alone: it becomes U+FFFF, which text rules refuse.
@@ -82,6 +85,25 @@ def read(path: str) -> bytes:
     return data
 
 
+class _Held(io.FileIO):
+    def __del__(self) -> None:
+        self.close()
+
+
+def seekable(path: str) -> io.FileIO | io.BytesIO:
+    """The file, open to be read here and there: one on a disk as it lies, any other in memory.
+
+    It is closed when nobody holds it any more; SourceError where it cannot be opened.
+    """
+    fs, name = filesystem(path)
+    if not isinstance(fs, LocalFileSystem):
+        return io.BytesIO(read(path))
+    try:
+        return _Held(name)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
+
+
 def filesystem(path: str) -> tuple[Any, str]:
     """fsspec's file system for a path or URL, and the name in it; SourceError where the protocol is not to be had."""
     try:
@@ -127,6 +149,16 @@ def _json(data: bytes | msgspec.Raw, kind: Any) -> Any:
 
 def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | Broken]:
     """The items of a JSON list as that type; an item of another type comes as Broken, so that it can be counted."""
+    for run in runs(data, kind, path):
+        if isinstance(run, Broken):
+            yield run
+        else:
+            data = b""  # the file goes before its rows come, where nobody else holds it
+            yield from run
+
+
+def runs(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[list[T] | Broken]:
+    """The same items in lists of some thousands."""
     try:
         with collector_resting():
             typed: list[T] = _json(data, list[kind])  # type: ignore[valid-type]
@@ -135,11 +167,21 @@ def items(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[T | B
     except _NO_JSON as error:
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
     else:
-        data = b""  # the file goes before its rows come, where nobody else holds it
-        yield from typed
+        data = b""
+        yield from (typed[at : at + RUN] for at in range(0, len(typed), RUN))
         return
+    run: list[T] = []
     for index, item in enumerate(decode(data, list[msgspec.Raw], path)):
-        yield _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
+        found = _item(index, item, lambda item=item: msgspec.json.decode(item, type=kind))
+        if run and (isinstance(found, Broken) or len(run) == RUN):
+            yield run
+            run = []
+        if isinstance(found, Broken):
+            yield found
+        else:
+            run.append(found)
+    if run:
+        yield run
 
 
 def entries(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[tuple[str, T | Broken]]:

@@ -4,14 +4,32 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
 
-from converters._read import read
+from converters._read import seekable
 from schemas.errors import RecordError, SourceError
 
 # What zipfile raises for directories that are none: NotImplementedError for those of later versions.
 _NO_ZIP = (zipfile.BadZipFile, struct.error, OSError, NotImplementedError, ValueError)
-_ZIP_HEADER = 30  # bytes before each member; the last four are the lengths of its name and of more fields
+_LOCAL = 30  # bytes before each member; the last four are the lengths of its name and of more fields
+_MORE = 128  # read at once with it, for these
+_END = struct.Struct("<4s4H2LH")
+_ENTRY = struct.Struct("<4s2x3H4x3L3H8xL")
+_File = io.FileIO | io.BytesIO
+_LATEST, _ENCRYPTED, _LONG = 63, 1, 2**32 - 1
+
+
+class _Listed(NamedTuple):
+    """What the directory states of a member."""
+
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    at: int
 
 
 def members(path: str, most: int) -> Callable[[str], bytes]:
@@ -20,30 +38,98 @@ def members(path: str, most: int) -> Callable[[str], bytes]:
     SourceError where the file is no zip. The function raises RecordError where a member is not there, damaged, neither
     stored nor deflated, or longer than ``most`` bytes. Nothing is written to disk, and no more inflated than is stated.
     """
-    data = read(path)
+    file = seekable(path)
     try:
-        directory = zipfile.ZipFile(io.BytesIO(data)).NameToInfo
+        listed = _directory(file) or _any_directory(file)
     except _NO_ZIP as error:
         raise SourceError(f"{path}: not a readable zip: {error}") from error
-    return lambda name: _member(data, name, directory.get(name), most)
+    return lambda name: _member(file, name, listed(name), most)
 
 
-def _member(data: bytes, name: str, info: zipfile.ZipInfo | None, most: int) -> bytes:
+def _any_directory(file: _File) -> Callable[[str], _Listed | None]:
+    known = zipfile.ZipFile(file).NameToInfo
+
+    def listed(name: str) -> _Listed | None:
+        info = known.get(name)
+        if info is None:
+            return None
+        sizes = info.compress_size, info.file_size, info.header_offset
+        return _Listed(info.flag_bits, info.compress_type, info.CRC, *sizes)
+
+    return listed
+
+
+def _directory(file: _File) -> Callable[[str], _Listed | None] | None:
+    # As a rule there is nothing to a directory but its entries, and an object for each takes longer, and more room,
+    # than all that is read. Of any other (long, of several disks, with comments or data before it) zipfile knows best.
+    length = file.seek(0, io.SEEK_END)
+    file.seek(max(0, length - _END.size))
+    end = file.read(_END.size)
+    if len(end) < _END.size:
+        return None
+    mark, disk, first, _, _, size, start, comment = _END.unpack(end)
+    if mark != b"PK\5\6" or disk or first or comment or start + size != length - _END.size:
+        return None
+    file.seek(start)
+    directory = file.read(size)
+    places = _places(directory)
+    return None if places is None else partial(_listed, directory, places)
+
+
+def _places(directory: bytes) -> dict[bytes, int] | None:
+    places, at = {}, 0
+    while at < len(directory):
+        if at + _ENTRY.size > len(directory):
+            return None
+        mark, latest, _, _, _, packed, size, name_length, extra, comment, start = _ENTRY.unpack_from(directory, at)
+        name = directory[at + _ENTRY.size : at + _ENTRY.size + name_length]
+        if (
+            mark != b"PK\1\2"
+            or latest > _LATEST
+            or _LONG in (packed, size, start)
+            or b"\0" in name
+            or not name.isascii()
+        ):
+            return None
+        places[name] = at
+        at += _ENTRY.size + name_length + extra + comment
+    return places
+
+
+def _listed(directory: bytes, places: Mapping[bytes, int], name: str) -> _Listed | None:
+    at = places.get(name.encode(errors="surrogatepass"))
+    if at is None:
+        return None
+    _, _, flags, method, crc, packed, size, _, _, _, start = _ENTRY.unpack_from(directory, at)
+    return _Listed(flags, method, crc, packed, size, start)
+
+
+def _member(file: _File, name: str, listed: _Listed | None, most: int) -> bytes:
     # Not by zipfile, which opens members one by one as files and takes three times as long for small ones.
-    if info is None:
+    if listed is None:
         raise RecordError(f"no such zip member: {name}")
-    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if listed.flags & _ENCRYPTED or listed.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise RecordError(f"zip member unreadable: {name} is encrypted, or neither stored nor deflated")
-    if info.file_size > most:
-        raise RecordError(f"zip member too long: {name}: {info.file_size:,} bytes, at most {most:,}")
-    start = info.header_offset + _ZIP_HEADER
-    start += sum(int.from_bytes(data[start - at : start - at + 2], "little") for at in (4, 2))  # its name, and more
-    packed = data[start : start + info.compress_size]
+    if listed.size > most:
+        raise RecordError(f"zip member too long: {name}: {listed.size:,} bytes, at most {most:,}")
     try:
-        deflated = info.compress_type == zipfile.ZIP_DEFLATED
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1) if deflated else packed
-    except zlib.error as error:
+        packed = _packed(file, listed, most)
+        deflated = listed.method == zipfile.ZIP_DEFLATED
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, listed.size + 1) if deflated else packed
+    except (zlib.error, OSError) as error:
         raise RecordError(f"zip member unreadable: {name}: {error}") from error
-    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+    if len(content) != listed.size or zlib.crc32(content) != listed.crc:
         raise RecordError(f"zip member unreadable: {name} is not the bytes that the zip's directory states")
     return content
+
+
+def _packed(file: _File, listed: _Listed, most: int) -> bytes:
+    # What is deflated is hardly ever longer than what it was; where more is stated than that, less is read.
+    length = min(listed.packed, 2 * most)
+    file.seek(listed.at)
+    found = file.read(_LOCAL + _MORE + length)
+    start = _LOCAL + int.from_bytes(found[26:28], "little") + int.from_bytes(found[28:30], "little")
+    if start > _LOCAL + _MORE:
+        file.seek(listed.at + start)
+        return file.read(length)
+    return found[start : start + length]

@@ -10,16 +10,18 @@ picture are not contiguous; some pictures have six or seven; pictures without an
 Chen et al., Microsoft COCO Captions, 2015; Karpathy and Fei-Fei, 2015.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from converters._coco import Caption, image_id, outer, picture_ref, pictures
-from converters._karpathy import Picture, dataset_rows, entry_rows
-from converters._read import Broken, items, read
-from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, malformed, record_of
+from converters._block import Block, InBlocks, InJson, Told, in_blocks
+from converters._coco import Caption, Picture, image_id, outer, picture_ref, pictures
+from converters._karpathy import Picture as _Named
+from converters._karpathy import dataset_rows, entry_rows
+from converters._read import read, runs
+from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, record_of
 from schemas.prompt import Wording
-from schemas.record import ImageRef, Record, image_ref
+from schemas.record import Record, image_ref
 from schemas.text import tidy
 
 
@@ -29,7 +31,7 @@ class Captioned(Pictured, frozen=True, kw_only=True):
     caption: str
 
 
-class _Picture(Picture, frozen=True):
+class _Picture(_Named, frozen=True):
     cocoid: int
 
 
@@ -38,23 +40,28 @@ class _Sentence(msgspec.Struct, frozen=True):
     sentid: int
 
 
-def published_rows(reading: Reading) -> Iterator[Row]:
+def published_blocks(reading: Reading) -> Iterator[Block | Row]:
     """One row per annotation; a picture's size is what ``images`` states of it."""
     (path,) = reading.files
     file = outer(read(path), path)
-    known, images = pictures(file.images, path), dict[int, ImageRef]()
-    entries = items(file.annotations, Caption, path)
+    known, entries = pictures(file.images, path), runs(file.annotations, Caption, path)
+    images = InJson[int](lambda number: picture_ref(number, known))
     del file  # its bytes, once they are typed
-    for entry in entries:
-        if isinstance(entry, Broken):
-            yield malformed(reading, entry.index, entry.why)
-        else:
-            image = images.get(entry.image_id)
-            if image is None:
-                image = images[entry.image_id] = picture_ref(entry.image_id, known)
-            yield Captioned(
-                source=reading.source, split=reading.split, id=str(entry.id), image=image, caption=entry.caption
-            )
+
+    def block(run: list[Caption]) -> Block:
+        return Block(
+            ids=[str(entry.id) for entry in run],
+            images=[images[entry.image_id] for entry in run],
+            texts=[entry.caption for entry in run],
+            row=lambda place: _published(reading, run[place], known),
+        )
+
+    return in_blocks(reading, entries, block)
+
+
+def _published(reading: Reading, entry: Caption, known: Mapping[int, Picture]) -> Captioned:
+    image = picture_ref(entry.image_id, known)
+    return Captioned(source=reading.source, split=reading.split, id=str(entry.id), image=image, caption=entry.caption)
 
 
 def karpathy_rows(reading: Reading) -> Iterator[Row]:
@@ -97,7 +104,7 @@ CONVERTERS = (
                 "2014",
                 ("captions_{split}2014.json",),
                 {"train": "train", "val": "val"},
-                published_rows,
+                InBlocks(published_blocks),
                 _COCO,
                 {"train": 414_113},
             ),
@@ -105,7 +112,7 @@ CONVERTERS = (
                 "2017",
                 ("captions_{split}2017.json",),
                 {"train": "train", "val": "val"},
-                published_rows,
+                InBlocks(published_blocks),
                 _COCO,
                 {"val": 25_014},
             ),
@@ -126,7 +133,11 @@ CONVERTERS = (
                 {"train": 414_113, "restval": 152_634},
             ),
         ),
-        variants=(Variant("caption", candidate="a sentence", record=caption, boxed=False),),
+        variants=(
+            Variant(
+                "caption", candidate="a sentence", record=Told(caption, "caption", slot=None, reply="text"), boxed=False
+            ),
+        ),
         unit="sentences",
         counted=("caption",),
         licence="CC-BY-4.0 (annotations); Flickr terms (pictures)",

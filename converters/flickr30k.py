@@ -17,6 +17,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from converters._block import Told
 from converters._entities import SENTENCES, plain
 from converters._flickr30k import (
     LICENCE,
@@ -24,10 +25,10 @@ from converters._flickr30k import (
     PLACES,
     SPLITS,
     Sentence,
-    entities_forms,
     flickr_image,
     insist_usable,
 )
+from converters._flickr30k_blocks import COUNTS, entities_forms
 from converters._flickr30k_files import Line, by_picture, picture_ids, token_line, unrelated_sentences
 from converters._karpathy import Picture, dataset_rows
 from converters._read import read
@@ -108,7 +109,6 @@ def caption(row: Sentence, wording: Wording) -> Record:
 
 _DATASET = Shape("object", frozenset({"images"}), "images", frozenset({"filename", "sentences"}))
 _TOKEN = ("results_20130124.token", "{split}.txt")
-_COUNTS = {"train": 148_915, "val": 5_000, "test": 5_000}
 _KARPATHY = {"train": 145_000, "val": 5_070, "test": 5_000}
 
 CONVERTERS = (
@@ -118,11 +118,11 @@ CONVERTERS = (
         collection="flickr30k",
         splits=SPLITS,
         forms=(
-            *entities_forms(_COUNTS),
-            Form("token", _TOKEN, NAMES, token_rows, None, _COUNTS, ("UNRELATED_CAPTIONS",)),
+            *entities_forms(COUNTS["sentences"]),
+            Form("token", _TOKEN, NAMES, token_rows, None, COUNTS["sentences"], ("UNRELATED_CAPTIONS",)),
             Form("karpathy", ("dataset_flickr30k.json",), NAMES, karpathy_rows, _DATASET, _KARPATHY),
         ),
-        variants=(Variant("caption", candidate="a sentence", record=caption, boxed=False),),
+        variants=(Variant("caption", "a sentence", Told(caption, "caption", slot=None, reply="text"), boxed=False),),
         unit="sentences",
         counted=("caption",),
         licence=LICENCE,

@@ -16,8 +16,10 @@ Plummer et al., Flickr30k Entities, 2015.
 
 from collections.abc import Iterator, Sequence
 
+from converters._block import Told
 from converters._entities import Mention, plain
-from converters._flickr30k import LICENCE, PLACES, SPLITS, Sentence, entities_forms, insist_usable
+from converters._flickr30k import LICENCE, PLACES, SPLITS, Sentence, insist_usable
+from converters._flickr30k_blocks import COUNTS, entities_forms
 from converters._table import Pictured, Source, Variant, Whole, record_of
 from schemas.box import XYXY, Box, Size, encode, from_inclusive, overhang
 from schemas.dialect import Phrase
@@ -120,7 +122,7 @@ def _source(name: str, title: str, unit: str, variant: Variant) -> Source:
         title=f"Flickr30k Entities, {title}",
         collection="flickr30k",
         splits=SPLITS,
-        forms=entities_forms(_COUNTS[unit]),
+        forms=entities_forms(COUNTS[unit]),
         variants=(variant,),
         unit=unit,
         counted=(variant.name,),
@@ -134,16 +136,14 @@ def _source(name: str, title: str, unit: str, variant: Variant) -> Source:
     )
 
 
-_COUNTS = {
-    "sentences": {"train": 148_915, "val": 5_000, "test": 5_000},
-    "phrases": {"train": 524_520, "val": 17_728, "test": 17_519},
-}
-_GROUNDING = Variant("grounding", "a sentence", grounding, boxed=True)
+_GROUNDING = Variant("grounding", "a sentence", Told(grounding, "grounding", slot=None, reply="grounded"), boxed=True)
 _PARSING = Variant("detection", "a sentence", parsing, boxed=True)
 _PHRASE = Variant("detection", "a phrase", phrase, boxed=True, candidates=mentions)
 
 CONVERTERS = (
     _source("flickr30k_grounded", "grounded captions", "sentences", _GROUNDING),
-    _source("flickr30k_parsing", "a caption's phrases", "sentences", _PARSING),
+    _source(
+        "flickr30k_parsing", "a caption's phrases", "sentences", Variant("detection", "a sentence", parsing, boxed=True)
+    ),
     _source("flickr30k_phrase", "single phrases", "phrases", _PHRASE),
 )

@@ -13,9 +13,10 @@ Object Descriptions, 2016.
 
 from collections.abc import Mapping, Sequence
 
+from converters._block import InBlocks, Told
 from converters._coco import placed
 from converters._expressions import Expression, flat_rows, mdetr_rows
-from converters._refs import refs_rows
+from converters._refs import refs_blocks
 from converters._table import Form, Rows, Shape, Source, Variant, record_of
 from schemas.box import Box, encode
 from schemas.dialect import Boxes
@@ -62,8 +63,8 @@ def _box(row: Expression) -> tuple[Box, list[Pair]]:
 
 
 _VARIANTS = (
-    Variant("refer", candidate="a sentence", record=refer, boxed=True),
-    Variant("identify", candidate="a sentence", record=identify, boxed=True),
+    Variant("refer", "a sentence", Told(refer, "refer", slot="phrase", reply="box"), boxed=True),
+    Variant("identify", "a sentence", Told(identify, "identify", slot="box", reply="text"), boxed=True),
 )
 _FLAT = Shape("list", frozenset({"img_id", "sents", "bbox"}))
 _MDETR = Shape("object", frozenset({"images", "annotations"}), "images", frozenset({"caption", "original_id"}))
@@ -90,7 +91,7 @@ def _source(
             split_by,
             (f"{folder}/refs({split_by}).p", f"{folder}/instances.json"),
             {split: split for split in within},
-            refs_rows,
+            InBlocks(refs_blocks),
             counts=counts if split_by != "google" else {},
         )
         for split_by, within in refs.items()

@@ -11,86 +11,15 @@ leaves less than a pixel is rejected; phrases have stray blanks, and one said tw
 Krishna et al., Visual Genome, 2017.
 """
 
-from collections.abc import Iterator, Mapping
-
-import msgspec
-
-from converters._genome import Listed, image_id, pictures
-from converters._read import Broken, decode, items, read
-from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, Whole, malformed, record_of
-from schemas.box import XYXY, Box, Size, encode, from_xyxy, latest, overhang
+from converters._block import InBlocks, Told
+from converters._regions import Described, blocks
+from converters._table import Form, Shape, Source, Variant, Whole, record_of
+from schemas.box import Box, encode, from_xyxy, latest, overhang
 from schemas.dialect import Boxes
-from schemas.errors import BoxError, Filtered, ImageError, SourceError
+from schemas.errors import BoxError, Filtered, ImageError
 from schemas.prompt import Wording
-from schemas.record import Pair, Record, image_ref
+from schemas.record import Pair, Record
 from schemas.text import tidy
-
-
-class Described(Pictured, frozen=True, kw_only=True):
-    """One region: its phrase, and (x, y, width, height) in 0-based pixels as stated, which may overhang the picture.
-
-    ``size`` is the picture's, None where image_data lists no such picture; a region of ``max_area_px`` is too large.
-    """
-
-    phrase: str
-    bbox: XYXY
-    size: Size | None
-    max_area_px: int | None
-
-
-class _Regions(msgspec.Struct, frozen=True):
-    regions: msgspec.Raw
-
-
-class _Region(msgspec.Struct, frozen=True, gc=False):
-    phrase: str
-    x: float
-    y: float
-    width: float
-    height: float
-    region_id: int | None = None
-    id: int | None = None
-    image_id: int | None = None
-    image: int | None = None
-
-    def __post_init__(self) -> None:
-        if (self.region_id is None and self.id is None) or (self.image_id is None and self.image is None):
-            raise ValueError("no ids, wanted region_id or id, and image_id or image")
-
-
-def rows(reading: Reading) -> Iterator[Row]:
-    """One row per region; a picture's regions are typed when it is their turn, the file as a whole never."""
-    path, image_data = reading.files
-    known, most = pictures(image_data), reading.number("max_area_px")
-    for index, entry in enumerate(decode(read(path), list[msgspec.Raw], path)):
-        for region in _regions(entry):
-            if isinstance(region, Broken):
-                yield malformed(reading, f"{index}-{region.index}", region.why)
-            else:
-                yield _described(reading, region, known, most)
-
-
-def _regions(entry: msgspec.Raw) -> Iterator[_Region | Broken]:
-    try:
-        yield from items(decode(entry, _Regions, "entry").regions, _Region, "entry")
-    except SourceError as error:  # this entry is none, or its regions are no list: the others still are
-        yield Broken(0, str(error), entry)
-
-
-def _described(reading: Reading, region: _Region, known: Mapping[str, Listed], most: int | None) -> Described:
-    id = image_id(region.image if region.image_id is None else region.image_id)
-    picture = known.get(id)
-    return Described(
-        source=reading.source,
-        split=reading.split,
-        id=str(region.id if region.region_id is None else region.region_id),
-        image=picture.image if picture else image_ref(id, None),
-        folder=picture.folder if picture else "",
-        phrase=region.phrase,
-        bbox=(region.x, region.y, region.width, region.height),
-        size=picture.size if picture else None,
-        max_area_px=most,
-    )
 
 
 def refer(row: Described, wording: Wording) -> Record:
@@ -125,7 +54,8 @@ def placed(row: Described, wording: Wording) -> tuple[Box, list[Pair]]:
 
 
 _FILES = ("region_descriptions.json", "image_data.json")
-_FORM = Form("regions", _FILES, {"train": "train"}, rows, Shape("list", frozenset({"regions"})), {"train": 5_408_689})
+_SHAPE = Shape("list", frozenset({"regions"}))
+_FORM = Form("regions", _FILES, {"train": "train"}, InBlocks(blocks), _SHAPE, {"train": 5_408_689})
 
 CONVERTERS = (
     Source(
@@ -135,8 +65,13 @@ CONVERTERS = (
         splits={"train": "train"},
         forms=(_FORM,),
         variants=(
-            Variant("refer", candidate="a region", record=refer, boxed=True),
-            Variant("identify", candidate="a region", record=identify, boxed=True),
+            Variant("refer", "a region", Told(refer, "refer", slot="phrase", reply="box"), boxed=True),
+            Variant(
+                "identify",
+                candidate="a region",
+                record=Told(identify, "identify", slot="box", reply="text"),
+                boxed=True,
+            ),
         ),
         unit="regions",
         counted=("refer", "identify"),

@@ -1,19 +1,22 @@
 """Rows to records: what every candidate of a source and split became, and ``boxcar convert`` on top of it."""
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 import msgspec
 
 from converters import find
-from converters._files import Found, resolve
-from converters._table import Malformed, Option, Pictured, Reading, Real, Row, Source, Variant, Whole
+from converters._block import Block, InBlocks
+from converters._files import Found as Files
+from converters._files import resolve
+from converters._table import Malformed, Pictured, Reading, Row, Source, Variant
 from pipelines.loss import Loss
+from pipelines.options import chosen_options
 from pipelines.progress import Progress, progress
+from pipelines.rendered import Ids, Lines, compiled_all, rendered
 from pipelines.sampling import at_most
 from schemas.box import Size, widened
 from schemas.errors import ConfigError, Filtered, RecordError, unknown
@@ -22,9 +25,10 @@ from schemas.prompt import Wording
 from schemas.record import ImageRef, Record, lint
 
 SizeOf = Callable[[str], Size | None]
+Found = TypeVar("Found", "Outcome", "Outcome | Lines")
+_JSON = msgspec.json.Encoder()
 STEP = 1000
-_CHUNK_BYTES = 2**16
-_DECIMAL = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_CHUNK_BYTES = 2**19
 MALFORMED = "malformed row"
 _COUNTED = {
     "crowd_regions": "crowd region left out of a record",
@@ -42,7 +46,7 @@ class Job:
 
     source: Source
     split: str
-    found: Found
+    found: Files
     variants: tuple[Variant, ...]
     options: Mapping[str, str]
     max_records: int | None = None
@@ -78,38 +82,8 @@ def job(
         if task not in known:
             raise ConfigError(f"{name}: {unknown('task', task, known)}")
     variants = tuple(variant for variant in source.variants if tasks is None or variant.name in tasks)
-    chosen = _options(source, options or {})
+    chosen = chosen_options(source, options or {})
     return Job(source, split, resolve(source, root, split, form), variants, chosen, max_records)
-
-
-def _options(source: Source, given: Mapping[str, str]) -> dict[str, str]:
-    for name, value in given.items():
-        if name not in source.options:
-            raise ConfigError(f"{source.name}: {unknown('option', name, source.options)}")
-        _insist_possible(source, name, value)
-    return {name: given.get(name, _default(values)) for name, values in source.options.items()}
-
-
-def _default(values: Option) -> str:
-    return values[0] if isinstance(values, tuple) else values.text
-
-
-def _insist_possible(source: Source, name: str, value: str) -> None:
-    values = source.options[name]
-    if isinstance(values, tuple):
-        if value not in values:
-            raise ConfigError(f"{source.name}: {unknown(name, value, values)}")
-    elif value != values.text and not _within(value, values):
-        bounds = f"at least {values.least}" if isinstance(values, Whole) else f"{values.least} to {values.most}"
-        raise ConfigError(
-            f"{source.name}: {name}={value}: wanted a {'whole ' * isinstance(values, Whole)}number of {bounds}"
-        )
-
-
-def _within(value: str, bounds: Whole | Real) -> bool:
-    if isinstance(bounds, Whole):
-        return value.isascii() and value.isdigit() and int(value[:18]) >= bounds.least
-    return _DECIMAL.fullmatch(value) is not None and bounds.least <= float(value) <= bounds.most
 
 
 def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Iterator[Outcome]:
@@ -117,12 +91,21 @@ def outcomes(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Itera
 
     ``size_of`` gives the size of a picture at hand; it is asked only for boxes whose annotation states none.
     """
-    reading = Reading(job.source.name, job.split, job.found.files, job.options)
     # Of many millions of links the keys would not fit in memory: a pool finds those that come again.
     keys = None if job.found.form.links or job.found.form.carried else set[str]()
-    for row in job.found.form.rows(reading):
-        for variant in job.variants:
-            yield from ended(_sized(row, variant, size_of), variant, wording, keys)
+    for row in job.found.form.rows(_reading(job)):
+        yield from _of_row(row, job.variants, wording, size_of, keys)
+
+
+def _reading(job: Job) -> Reading:
+    return Reading(job.source.name, job.split, job.found.files, job.options)
+
+
+def _of_row(
+    row: Row, variants: Sequence[Variant], wording: Wording, size_of: SizeOf | None, keys: set[str] | None
+) -> Iterator[Outcome]:
+    for variant in variants:
+        yield from ended(_sized(row, variant, size_of), variant, wording, keys)
 
 
 def ended(row: Row, variant: Variant, wording: Wording, keys: set[str] | None) -> Iterator[Outcome]:
@@ -132,6 +115,27 @@ def ended(row: Row, variant: Variant, wording: Wording, keys: set[str] | None) -
         return
     for candidate in variant.candidates(row):
         yield outcome_of(candidate, variant, wording, keys)
+
+
+def outcomes_and_lines(job: Job, wording: Wording, size_of: SizeOf | None = None) -> Iterator[Outcome | Lines]:
+    """What ``outcomes`` gives, at most ``max_records``; but rows that can be are written as lines, many at once."""
+    form, keys, ids = job.found.form, set[str](), Ids()
+    variants = compiled_all(form, job.variants, job.source.name, job.split, wording)
+    if not variants or job.max_records is not None or not isinstance(form.rows, InBlocks):
+        yield from _fewer(job, wording, size_of)
+        return
+    for block in form.rows.blocks(_reading(job)):
+        for found in rendered(block, variants, ids, wording.codec) if isinstance(block, Block) else (block,):
+            if isinstance(found, Lines):
+                yield found
+                continue
+            if found.id in ids.written:
+                keys.update(found.key(variant.task) for variant in job.variants)
+            yield from _of_row(found, job.variants, wording, size_of, keys)
+
+
+def _fewer(job: Job, wording: Wording, size_of: SizeOf | None) -> Iterator[Outcome]:
+    return at_most(job.max_records, lambda: outcomes(job, wording, size_of), wording.seed)
 
 
 def _sized(row: Row, variant: Variant, size_of: SizeOf | None) -> Row:
@@ -190,15 +194,17 @@ def count(ledger: Ledger, outcome: Outcome) -> None:
         ledger.rejected(outcome.part, outcome.reason)
 
 
-def followed(found: Iterable[Outcome], shown: Progress, name: str) -> Iterator[Outcome]:
+def followed(found: Iterable[Found], shown: Progress, name: str) -> Iterator[Found]:
     """The outcomes as they come, progress shown of them and of how many are rejects."""
-    number = rejected = 0
-    for number, outcome in enumerate(found, 1):
-        rejected += outcome.record is None and not outcome.rule
-        if number % STEP == 0:
-            shown.step(STEP, f"{name}, {rejected:,} rejected")
-        yield outcome
-    shown.step(number % STEP, f"{name}, {rejected:,} rejected")
+    unshown = rejected = 0
+    for one in found:
+        unshown += one.records if isinstance(one, Lines) else 1
+        rejected += isinstance(one, Outcome) and one.record is None and not one.rule
+        if unshown >= STEP:
+            shown.step(unshown, f"{name}, {rejected:,} rejected")
+            unshown = 0
+        yield one
+    shown.step(unshown, f"{name}, {rejected:,} rejected")
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -227,27 +233,38 @@ def convert(
     job: Job, out: IO[bytes], wording: Wording, size_of: SizeOf | None = None, limit: int | None = None
 ) -> Converted:
     """Write the job's records to ``out`` as JSON lines, at most ``limit`` of them, and tell what became of the rest."""
-    ledger, loss, encoder = Ledger(), Loss(wording.codec), msgspec.json.Encoder()
+    ledger, loss = Ledger(), Loss(wording.codec)
     for variant in job.variants:
-        ledger.open(Part(job.source.name, job.split, variant.task))
-    written, complete, lines = 0, True, bytearray()
+        ledger.open(_part(job.source.name, job.split, variant.task))
+    written, complete, lines, held = 0, True, list[bytes](), 0
+    # A few records are looked at one by one, so that no more are read than are asked for.
+    read = outcomes_and_lines if limit is None else _fewer
     with progress("candidates read", None) as shown:
-        found = at_most(job.max_records, lambda: outcomes(job, wording, size_of), wording.seed)
-        for outcome in followed(found, shown, f"{job.source.name} {job.split}"):
+        for found in followed(read(job, wording, size_of), shown, f"{job.source.name} {job.split}"):
             if limit is not None and written >= limit:
                 complete = False
                 break
-            count(ledger, outcome)
-            if outcome.record is not None:
-                encoder.encode_into(Line(outcome.image, outcome.record), lines, -1)
-                lines += b"\n"
-                if len(lines) > _CHUNK_BYTES:
-                    out.write(lines)
-                    lines.clear()
-                loss.add(outcome.record.boxes)
-                written += 1
-    out.write(lines)
+            line = _counted(found, ledger, loss)
+            lines.append(line)
+            written, held = written + bool(line), held + len(line)
+            if held > _CHUNK_BYTES:
+                out.write(b"".join(lines))
+                lines, held = [], 0
+    out.write(b"".join(lines))
     return _told(job, ledger, loss, wording, complete)
+
+
+def _counted(found: Outcome | Lines, ledger: Ledger, loss: Loss) -> bytes:
+    if isinstance(found, Lines):
+        loss.add_sides(found.sides)
+        for part in found.parts:
+            ledger.written(part, count=found.rows)
+        return found.text.encode()
+    count(ledger, found)
+    if found.record is None:
+        return b""
+    loss.add(found.record.boxes)
+    return _JSON.encode(Line(found.image, found.record)) + b"\n"
 
 
 def _told(job: Job, ledger: Ledger, loss: Loss, wording: Wording, complete: bool) -> Converted:

@@ -1,5 +1,6 @@
 """What a codec costs: the mean IoU of boxes with themselves after encoding and decoding, by box size."""
 
+from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -20,14 +21,22 @@ class Loss:
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
-        self._held: list[Box] = []
+        self._held = array("d")
         self._boxes = np.zeros(len(_NAMES), dtype=np.int64)
         self._iou = np.zeros(len(_NAMES))
 
     def add(self, boxes: Iterable[Box]) -> None:
         """Count some boxes in."""
-        self._held.extend(boxes)
-        if len(self._held) >= _BATCH:
+        self._held.extend(chain.from_iterable(map(msgspec.structs.astuple, boxes)))
+        self._count_batch()
+
+    def add_sides(self, sides: NDArray[np.float64]) -> None:
+        """Count boxes in whose sides (x1, y1, x2, y2) are rows of an array."""
+        self._held.frombytes(sides.tobytes())
+        self._count_batch()
+
+    def _count_batch(self) -> None:
+        if len(self._held) >= 4 * _BATCH:
             self._count()
 
     def report(self) -> list[dict[str, float | int | str]]:
@@ -38,21 +47,24 @@ class Loss:
         return [*rows, _row("all", sum(boxes), sum(iou))] if rows else []
 
     def _count(self) -> None:
-        areas, ious = self_ious(self._held, self.codec)
-        sizes = np.searchsorted(EDGES, [area**0.5 for area in areas.tolist()], side="right")
+        areas, ious = _self_ious(np.array(self._held), self.codec)
+        sizes = np.searchsorted(EDGES, np.sqrt(areas), side="right")
         # One after another in the order they came, so that no sum depends on where a batch ended.
         np.add.at(self._boxes, sizes, 1)
         np.add.at(self._iou, sizes, ious)
-        self._held.clear()
+        del self._held[:]
 
 
 def self_ious(boxes: Sequence[Box], by: Codec) -> tuple[NDArray[Any], NDArray[Any]]:
     """Each box's area, and what ``schemas.box.self_iou`` gives for it, to the last bit."""
-    flat = np.fromiter(chain.from_iterable(map(msgspec.structs.astuple, boxes)), float, 4 * len(boxes))
+    return _self_ious(np.fromiter(chain.from_iterable(map(msgspec.structs.astuple, boxes)), float, 4 * len(boxes)), by)
+
+
+def _self_ious(flat: NDArray[np.float64], by: Codec) -> tuple[NDArray[Any], NDArray[Any]]:
     x1, y1, x2, y2 = sides = flat.reshape(-1, 4).T
     bins = np.rint(sides * BINS) if by.rounding == "nearest" else np.trunc(sides * BINS)
     for place in np.flatnonzero((bins[0] == bins[2]) | (bins[1] == bins[3])).tolist():
-        bins[:, place] = encode(boxes[place], by)  # a side widened
+        bins[:, place] = encode(Box(*sides[:, place].tolist()), by)  # a side widened
     left, top, right, bottom = bins / BINS
     width = np.minimum(x2, right) - np.maximum(x1, left)
     height = np.minimum(y2, bottom) - np.maximum(y1, top)

@@ -7,7 +7,7 @@ record key, epoch), so any record can be worded again alone, in any order, on an
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -104,6 +104,22 @@ def draw(seed: int, key: str, epoch: int, what: str) -> int:
     hashed = _seeded(seed).copy()
     hashed.update(f"{key}\x1f{epoch}\x1f{what}".encode())
     return int.from_bytes(hashed.digest(), "big")
+
+
+def draws(seed: int, keys: tuple[str, Iterable[str], str], epoch: int, what: str) -> bytes:
+    """What ``draw`` gives for many keys, eight bytes each, big end first: keys that begin and end alike.
+
+    ``keys`` are how all of them begin, what stands between, and how all of them end; none holds a line feed.
+    """
+    begin, between, end = keys
+    begun, rest = _seeded(seed).copy(), f"{end}\x1f{epoch}\x1f{what}"
+    begun.update(begin.encode())
+    found = []
+    for one in f"{rest}\n".join([*between, ""]).encode().split(b"\n")[:-1]:
+        hashed = begun.copy()
+        hashed.update(one)
+        found.append(hashed.digest())
+    return b"".join(found)
 
 
 @lru_cache(16, typed=True)

@@ -11,7 +11,7 @@ import pytest
 
 from converters import find
 from pipelines.command import written
-from pipelines.convert import Converted, convert, job, outcomes
+from pipelines.convert import Converted, convert, job, outcomes_and_lines
 from schemas.box import Size, codec
 from schemas.errors import ConfigError, SourceError
 from schemas.prompt import Wording
@@ -213,13 +213,11 @@ def test_an_output_file_appears_only_when_it_is_whole(
     out.write_text("an earlier run\n")
 
     def broken(*arguments: Any) -> Any:
-        for number, outcome in enumerate(outcomes(*arguments)):
-            if number == 20:
-                raise SourceError("the disk was pulled out")
-            yield outcome
+        yield from outcomes_and_lines(*arguments)
+        raise SourceError("the disk was pulled out")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.convert.outcomes", broken)
+        patched.setattr("pipelines.convert.outcomes_and_lines", broken)
         with pytest.raises(SourceError):
             written(one, out, Wording(), [], None)
     assert out.read_text() == "an earlier run\n" and list(tmp_path.iterdir()) == [out]

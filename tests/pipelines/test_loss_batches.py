@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,13 +27,16 @@ def test_the_overlaps_of_many_boxes_are_those_of_each_to_the_last_bit(by: Codec,
 
 
 @EACH
-@given(found=boxes, most=st.integers(1, 9))
-def test_sums_do_not_depend_on_where_a_batch_ends(by: Codec, found: list[Box], most: int) -> None:
+@given(found=boxes, most=st.integers(1, 9), by_sides=st.booleans())
+def test_sums_do_not_depend_on_where_a_batch_ends(by: Codec, found: list[Box], most: int, by_sides: bool) -> None:
     loss, sums, counts = Loss(by), [0.0] * 7, [0] * 7
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(pipelines.loss, "_BATCH", most)
         for box in found:
-            loss.add([box])
+            if by_sides:
+                loss.add_sides(np.array([[*box]]))
+            else:
+                loss.add([box])
             size = bisect_right(EDGES, box.area**0.5)
             sums[size], counts[size] = sums[size] + self_iou(box, by), counts[size] + 1
     rows = {str(row["size"]): row for row in loss.report()}

@@ -79,7 +79,7 @@ def test_an_unknown_unit_offers_near_ones() -> None:
         ({"image": {"maxside": 5}}, r"unknown key 'image.maxside'; did you mean image.max_side"),
         ({"shard": {"max_sample": 5}}, r"unknown key 'shard.max_sample'; did you mean shard.max_samples"),
         ({"sources": [TRAIN, {**TRAIN, "split": "val"}]}, r"unknown key 'sources.1.split'; did you mean sources.1.spl"),
-        ({"zzzzz": 1}, r"unknown key 'zzzzz'; known: codec, collections, image, "),
+        ({"zzzzz": 1}, r"unknown key 'zzzzz'; known: codec, collections, dedupe, image, "),
         ({"codec": "round100"}, r"codec: .*unknown codec 'round100'; did you mean round-100"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_wrong_value_is_told_with_its_place(keys: dict[str, Any], place: str) 
         ({"max_reject": float("nan")}, "max_reject"),
         ({"root": 5}, "root"),
         ({"tasks": "refer"}, "tasks"),
-        ({"options": {"text": 1.5}}, "options.text"),
+        ({"options": {"text": [1.5]}}, "options.text"),
         ({"options": {"text": True}}, "options.text"),
         ({"max_records": 0}, "max_records"),
     ],

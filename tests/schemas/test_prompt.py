@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from schemas.errors import ConfigError
-from schemas.prompt import SLOTS, Wording, checked, choose, draw, fill, templates
+from schemas.prompt import SLOTS, Wording, checked, choose, draw, draws, fill, templates
 
 POOLS = {
     "caption": (),
@@ -111,3 +111,13 @@ def test_an_unknown_pool_offers_near_names() -> None:
 def test_a_wording_is_seed_zero_the_default_codec_and_the_shipped_pools() -> None:
     wording = Wording()
     assert (wording.seed, wording.codec.name, wording.pools) == (0, "round-100", templates())
+
+
+def test_many_draws_at_once_are_the_draws_of_each_key() -> None:
+    ids = ["0", "7", "7-1", "é"]
+    keys = [f"coco/train/{id}/refer" for id in ids]
+    bits = draws(3, ("coco/train/", ids, "/refer"), 2, "template")
+    assert [int.from_bytes(bits[at : at + 8], "big") for at in range(0, len(bits), 8)] == [
+        draw(3, key, 2, "template") for key in keys
+    ]
+    assert draws(3, ("a/", [], "/b"), 0, "template") == b""

@@ -1,0 +1,145 @@
+"""The columns of a block as they stand in JSON, each put there at once, and which rows it is sure of.
+
+Of a row that is not sure nothing is said: it goes the long way, alone.
+"""
+
+import codecs
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from converters._block import Spans
+from converters._read import collector_resting
+from schemas.box import BINS, DECIMALS, Codec
+from schemas.errors import TextError
+from schemas.text import MAX_CHARS, harmless, tidy
+
+Sure = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+
+_MILLION = 10.0**DECIMALS
+_BLANK, _ODD = 1, 2
+# Printable ASCII stands in JSON as it is, but for these two; the brackets are those of markup.
+_PLAIN = {*range(33, 127)}.difference(b'"\\<[{}')
+_CLASSES = bytes(_BLANK if char == 32 else 0 if char in _PLAIN else _ODD for char in range(256))
+_AS_ODD = "boxcar.odd"
+_JSON = msgspec.json.Encoder()
+
+
+class Boxes(NamedTuple):
+    """Boxes as their tokens, as JSON, and as (n, 4) fractions of their pictures; and which of them are sure."""
+
+    tokens: list[str]
+    json: list[str]
+    sides: Doubles
+    sure: Sure
+
+
+class Grounded(NamedTuple):
+    """Texts with their things' boxes in them, None where that is not sure; these boxes as JSON, and their places."""
+
+    texts: list[str | None]
+    boxes: list[str]
+    places: list[list[int]]
+
+
+def _as_odd(error: Any) -> tuple[str, int]:
+    return "\x7f" * (error.end - error.start), error.end  # a character each, that none may be
+
+
+codecs.register_error(_AS_ODD, _as_odd)
+
+
+def texts_in_json(texts: Sequence[str]) -> tuple[list[str], Sure]:
+    """Each text, tidied, as it stands within the quotes of a JSON string; sure of those that hold no bracket."""
+    found, sure = list(texts), np.ones(len(texts), bool)
+    for place in _not_plain(texts):
+        mended = _mended(found[place])
+        found[place], sure[place] = mended or "", mended is not None
+    return found, sure
+
+
+def _not_plain(texts: Sequence[str]) -> list[int]:
+    # Where a blank stands before each text and after the last, two in a row are what tidying would not leave.
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    classes = np.frombuffer(f" {' '.join(texts)} ".encode("ascii", _AS_ODD).translate(_CLASSES), np.uint8)
+    odd = np.flatnonzero((classes[:-1] & classes[1:] & _BLANK) | (classes[1:] & _ODD))
+    begins = np.cumsum(lengths + 1) - lengths - 1
+    within = np.searchsorted(begins, odd, side="right") - 1
+    return np.union1d(within, np.flatnonzero(lengths > MAX_CHARS)).tolist()  # type: ignore[no-any-return]
+
+
+def _mended(text: str) -> str | None:
+    try:
+        tidied = tidy(text)
+    except TextError:
+        return None
+    if not harmless(tidied) or "{" in tidied or "}" in tidied:
+        return None
+    return _JSON.encode(tidied).decode()[1:-1]
+
+
+def boxes_in_json(xywh: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]], least: float, by: Codec) -> Boxes:
+    """Boxes given as four columns (left, top, width, height) of 0-based pixels, in pictures of (width, height): two.
+
+    Sure of those that lie within their picture and none of whose sides is under ``least`` pixels or ends in one bin.
+    """
+    low, span = np.array(xywh, float).reshape(2, 2, len(xywh[0]))
+    size = np.array(sizes, float)
+    with np.errstate(invalid="ignore", over="ignore"):
+        high = low + span
+        long = high - low >= least
+    sound = (low >= 0) & ~np.signbit(low) & (low < high) & long & (high <= size)
+    sure: Sure = np.all(sound, axis=0)
+    low[:, ~sure], high[:, ~sure], size[:, ~sure] = 0, 1, 1
+    sides = _rounded(np.concatenate((low / size, high / size)))
+    bins = (np.rint(sides * BINS) if by.rounding == "nearest" else np.trunc(sides * BINS)).astype(int)
+    sure &= (bins[:2] < bins[2:]).all(axis=0)  # so that the sides they were made of differ too
+    with collector_resting():  # it would look through the lists of numbers, of which none stays
+        tokens = _lines(bins.T.tolist(), lambda json: json.replace("[", "{<").replace(",", "><").replace("]", ">}"))
+        return Boxes(tokens, _lines(sides.T.tolist()), sides.T, sure)
+
+
+def grounded(spans: Iterable[Spans], things: Sequence[tuple[int, int]], boxes: Boxes) -> Grounded:
+    """What ``spans`` take apart (see converters/_block.py), put together with the tokens of each thing's boxes."""
+    unsure = {*np.flatnonzero(~boxes.sure).tolist()}
+    places = [range(*thing) for thing in things]
+    tokens = ["" if unsure.intersection(run) else "<delim>".join([boxes.tokens[at] for at in run]) for run in places]
+    json = [",".join([boxes.json[at] for at in run]) for run in places]
+    found = Grounded([], [], [])
+    for row in spans:
+        within = [thing for thing in row[1::3] if thing is not None]
+        found.texts.append(_grounded(row, tokens))
+        found.boxes.append(",".join([json[thing] for thing in within]))
+        found.places.append([at for thing in within for at in places[thing]])
+    return found
+
+
+def _grounded(row: Spans, tokens: Sequence[str]) -> str | None:
+    said, after_box = "", False
+    for text, thing, words in zip(row[::3], row[1::3], row[2::3], strict=False):
+        if thing is None:
+            said, after_box = f"{said}{text}{words}", False
+        elif not tokens[thing] or (after_box and not text):  # the latter is refused
+            return None
+        else:
+            said, after_box = f"{said}{text}<p>{words}</p> {tokens[thing]}", True
+    return f"{said}{row[-1]}"
+
+
+def _rounded(values: Doubles) -> Doubles:
+    # As schemas.box rounds a value in [0, 1]: ties, as every eighth hundredth of a pixel in 640 is one, the long way.
+    scaled = values * _MILLION
+    whole = np.floor(scaled + 0.5)
+    rounded = whole / _MILLION
+    ties = np.abs(scaled - whole) >= 0.5
+    rounded[ties] = [round(value, DECIMALS) for value in values[ties].tolist()]
+    return rounded
+
+
+def _lines(values: Iterable[Any], change: Callable[[str], str] = str) -> list[str]:
+    # No JSON holds a line feed, so that the lines are the values, and an empty text after the last.
+    return change(_JSON.encode_lines(values).decode()).split("\n")[:-1]
