@@ -12,7 +12,8 @@ from converters._files import MISSING, fits, resolve
 from converters._names import nearest
 from converters._read import Broken, entries, lines, outline
 from converters._table import Form, Reading, Shape, Source, Whole
-from pipelines.convert import _insist_possible, job
+from pipelines.convert import job
+from pipelines.options import _insist_possible
 from pipelines.sources import Wanted, checked
 from schemas.errors import ConfigError, SourceError
 
