@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from converters._downloads import SUCCESS
 from converters._spans import Fault, Marked, marks, ruled
 from converters._table import Reading
-from converters._web import Entry, Web, link_of, told, web_id, web_ref
+from converters._web import Entry, Web, told, web_ref, whence, whence_id
 from schemas.box import latest
+from schemas.errors import TextError
 
 SCORES = ("clip_similarity_vitb32", "clip_similarity_vitl14")
 
@@ -51,8 +53,8 @@ class Expression(Grounded, frozen=True, kw_only=True):
 
 
 def grounded(reading: Reading, entry: Any) -> Grounded:
-    """The row of a picture; RecordError where it has no link or no caption."""
-    link = web_id(link_of(entry))
+    """The row of a picture; RecordError where it has no link or no caption, unless nothing was loaded."""
+    link = whence_id(whence(reading, entry))
     id, aliases = (link, []) if entry.id is None else (f"coyo/{entry.id}", [link])
     options = reading.options
     one_task, border = options["tasks_per_picture"] == "one", options["padded"] == "border"
@@ -62,9 +64,18 @@ def grounded(reading: Reading, entry: Any) -> Grounded:
         id=id.partition("/")[2],
         image=web_ref(entry, id, aliases, {name: getattr(entry, name) for name in SCORES}),
         entry=entry,
-        caption=told(entry),
+        caption=_caption(entry),
         rules=Rules(options["spans"], reading.real("min_score"), reading.number("max_per_picture"), one_task, border),
     )
+
+
+def _caption(entry: GritEntry) -> str:
+    try:
+        return told(entry)
+    except TextError:
+        if entry.status == SUCCESS:
+            raise
+        return ""
 
 
 def marked(row: Grounded, spans: str) -> Sequence[Marked | Fault]:

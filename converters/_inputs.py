@@ -16,7 +16,10 @@ _WILD = {"#": "[0-9]+", "*": "[^/]*"}
 
 
 class Inputs(NamedTuple):
-    """The paths of a form's inputs, sorted by name; folders end in a slash. Unfinished ones lack their proof."""
+    """The paths of a form's inputs, sorted by name; folders end in a slash.
+
+    Unfinished ones lack their proof. Where some are finished, a proof whose input is not there stands for it.
+    """
 
     finished: tuple[str, ...]
     unfinished: tuple[str, ...]
@@ -39,6 +42,9 @@ def listed(form: Form, folder: str, split: str) -> Inputs:
         if found := _pattern(base).fullmatch(name):
             unproved = bool(form.proof) and _filled(form.proof, found) not in known
             inputs[unproved].append(join(place, name) + slash)
+    if form.proof and inputs[0]:
+        proofs = [(name, _pattern(form.proof).fullmatch(name)) for name in there]
+        inputs[1].extend(join(place, name) for name, found in proofs if found and _filled(base, found) not in known)
     return Inputs(tuple(inputs[0]), tuple(inputs[1]))
 
 

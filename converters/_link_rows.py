@@ -3,6 +3,7 @@
 A row is a tuple of its link, its caption, and what is kept; one that cannot be typed has None for all of them.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -30,7 +31,7 @@ def _tsv(links: LinkList, files: Sequence[str]) -> Iterator[Values]:
     wanted, header = _places(links), "\t".join(links.columns)
     for path in files:
         for number, line in enumerate(_text_lines(path)):
-            if number == 0 and line is not None and line.rstrip("\r") == header:
+            if number == 0 and line == header:
                 continue  # img2dataset wants one, so people put it there; it is no row
             values = (line.rsplit if link_last else line.split)("\t", parts - 1) if line else []
             yield _picked(values, wanted) if len(values) == parts else _nothing(links)
@@ -71,15 +72,17 @@ def _text_lines(path: str) -> Iterator[str | None]:
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """The lines of a file, without the line feed that ends each; one that is endless comes as what is no UTF-8."""
+    """The lines of a file without what ends each, LF or CR LF; one that is endless comes as what is no UTF-8."""
     try:
         with fsspec.open(path, "rb") as file:
+            if file.read(len(BOM_UTF8)) != BOM_UTF8:
+                file.seek(0)
             while line := file.readline(_MOST_LINE):
                 if len(line) == _MOST_LINE and not line.endswith(b"\n"):
                     line = _ENDLESS
                     while (rest := file.readline(_MOST_LINE)) and not rest.endswith(b"\n"):
                         pass
-                yield line.removesuffix(b"\n")
+                yield line.removesuffix(b"\n").removesuffix(b"\r")
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from converters import _parquet
 from converters._link_rows import Values, link_rows
 from converters._table import LinkList
 from schemas.errors import SourceError
@@ -25,28 +24,27 @@ def batches(links: LinkList, files: Sequence[str], rows: int) -> Iterator[pa.Rec
     """At most so many rows at a time: columns url, caption (text), then those of ``keep`` that the files have."""
     if links.kind == "parquet":
         for path in files:
-            yield from _parquet(links, path, rows)
+            yield from _columns(links, path, rows)
         return
     found = link_rows(links, files)
     while taken := list(islice(found, rows)):
         yield _batch(links, taken)
 
 
-def _parquet(links: LinkList, path: str, rows: int) -> Iterator[pa.RecordBatch]:
-    try:
-        with fsspec.open(path, "rb") as file:
-            parquet = pq.ParquetFile(file)
-            there = Counter(parquet.schema_arrow.names)
-            kept = [name for name in links.keep if name in there]
-            for name in (links.url, links.caption, *kept):
-                if there[name] != 1:
-                    raise SourceError(f"{path}: {there[name]} columns are called {name}: wanted one of {list(there)}")
-            for batch in parquet.iter_batches(rows, columns=list({links.url, links.caption, *kept})):
-                text = [_text(batch.column(name)) for name in (links.url, links.caption)]
-                arrays = [*text, *(batch.column(name) for name in kept)]
-                yield _typed(pa.RecordBatch.from_arrays(arrays, ["url", "caption", *kept]))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: not a readable parquet: {error}") from error
+def _columns(links: LinkList, path: str, rows: int) -> Iterator[pa.RecordBatch]:
+    def chosen(names: Sequence[str]) -> list[str]:
+        there = Counter(names)
+        wanted = list(dict.fromkeys((links.url, links.caption, *(name for name in links.keep if name in there))))
+        for name in wanted:
+            if there[name] != 1:
+                raise SourceError(f"{path}: {there[name]} columns are called {name}: wanted one of {list(there)}")
+        return wanted
+
+    for batch in _parquet.batches(path, chosen, rows):
+        kept = [name for name in links.keep if name in batch.schema.names]
+        text = [_text(batch.column(name)) for name in (links.url, links.caption)]
+        arrays = [*text, *map(batch.column, kept)]
+        yield _typed(pa.RecordBatch.from_arrays(arrays, ["url", "caption", *kept]))
 
 
 def _text(column: pa.Array) -> pa.Array:

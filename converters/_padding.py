@@ -31,13 +31,18 @@ def frame(entry: Entry, border: bool) -> Frame | None:
     """Where the original lies in the stored picture, None where it is the whole of it, or where nothing was resized.
 
     With ``border`` a square is taken for a padded picture. ImageError where the shapes differ and nothing says how one
-    became the other: the sizes alone do not tell a padded square from a cropped or a stretched one.
+    became the other: the sizes alone do not tell a padded square from a cropped or a stretched one. Also where some of
+    the sizes are known and others are not: only a download that re-encoded nothing knows none.
     """
     width, height, original_width, original_height = (
         entry.width, entry.height, entry.original_width, entry.original_height,
     )  # fmt: skip
-    if width is None or height is None or original_width is None or original_height is None:
+    if all(side is None for side in (width, height, original_width, original_height)):
         return None
+    if original_width is None or original_height is None:
+        raise ImageError(f"size of the original unknown: the picture is {width}x{height}")
+    if width is None or height is None:
+        raise ImageError(f"size of the picture unknown: the original is {original_width}x{original_height}")
     told = f"{width}x{height}, the original is {original_width}x{original_height}"
     if min(width, height, original_width, original_height) <= 0:
         raise ImageError(f"picture without a size: {told}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from converters._table import Form, Option, Reading, Source, Use, Variant, record_of
-from converters._web import Entry, Made, Web, download_forms, insist_loaded, link_of, normalised, told, web_id, web_ref
+from converters._web import Entry, Made, Web, download_forms, insist_loaded, told, web_ref, whence, whence_id
 from schemas.errors import Filtered
 from schemas.prompt import Wording
 from schemas.record import Record
@@ -26,20 +26,23 @@ def captioned(
     licence: str | None = None,
     left_out: str = "",
 ) -> Captioned:
-    """The row of an entry, told from others by link and caption together; RecordError where it has no link."""
-    url = link_of(entry)
+    """The row of an entry, told from others by link and caption together.
+
+    RecordError where it has no link, unless nothing was loaded.
+    """
+    place = whence(reading, entry)
     return Captioned(
         source=reading.source,
         split=reading.split,
-        id=_pair_id(url, entry),
-        image=web_ref(entry, web_id(url), scores=scores, licence=licence),
+        id=_pair_id(place, entry),
+        image=web_ref(entry, whence_id(place), scores=scores, licence=licence),
         entry=entry,
         left_out=left_out,
     )
 
 
-def _pair_id(url: str, entry: Entry) -> str:
-    both = msgspec.json.encode([normalised(url), entry.caption])
+def _pair_id(place: str, entry: Entry) -> str:
+    both = msgspec.json.encode([place, entry.caption])
     return hashlib.blake2b(both, digest_size=16).hexdigest()
 
 

@@ -1,7 +1,8 @@
 """Reading other people's tars: where each member lies, by walking the headers; nothing is extracted.
 
 webdataset writes a PAX header before every member, as its times have fractions; sizes and names are taken from there
-where they stand. Links, devices and names that lead elsewhere are refused: no honest archive of pictures holds any.
+where they stand. Links, devices and names that lead elsewhere are refused: no honest archive of pictures holds any. So
+is a tar that goes on after its end: readers disagree on whether what comes there is in it.
 """
 
 import re
@@ -13,9 +14,10 @@ import fsspec
 from schemas.errors import SourceError
 
 BLOCK = 512
-_NAME = re.compile(r"(?:\./)?[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*(?:/[A-Za-z0-9_+=@,~-][A-Za-z0-9_+=@,.~-]*)*")
-_MOST_HEADER = 2**16  # bytes of a PAX header; an honest one is a few lines
-_FILE, _FOLDER, _PAX, _PAX_FOR_ALL = b"0\0", b"5", b"x", b"g"
+_ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\].*)?\Z", re.DOTALL)
+_MOST_HEADER = 2**16  # bytes of a PAX header, or a name; honest ones are a few lines
+_CHUNK = 2**20
+_FILE, _FOLDER, _PAX, _PAX_FOR_ALL, _GNU_NAME = b"0\0", b"5", b"x", b"g", b"L"
 _ZEROS = bytes(BLOCK)
 _PREFIXED = b"ustar\0"  # only then is there a prefix to the name; GNU's own form has other fields there
 _UNSUMMED = b" " * 8  # what the field of the checksum counts as
@@ -52,15 +54,22 @@ def _walked(file: IO[bytes], path: str) -> Iterator[Member]:
             )
         if kind == _PAX:
             told = _records(file.read(min(size, _MOST_HEADER)), path)
+        elif kind == _GNU_NAME:
+            told = {"path": _text(file.read(min(size, _MOST_HEADER))), **told}
         elif kind in _FILE:
             yield Member(_safe(told.get("path") or _stated(header), path), offset, size)
             told = {}
-        elif kind not in (_FOLDER, _PAX_FOR_ALL):
+        elif kind == _FOLDER:
+            told = {}
+        elif kind != _PAX_FOR_ALL:
             raise SourceError(f"{path}: {_stated(header)!r} at {offset - BLOCK} is no plain file: type {kind!r}")
         offset += -(-size // BLOCK) * BLOCK
         file.seek(offset)
     if not header:
         raise SourceError(f"{path}: cut short: it ends at {end:,} without the two zero blocks that close a tar")
+    while chunk := file.read(_CHUNK):
+        if any(chunk):
+            raise SourceError(f"{path}: goes on after its end at {offset:,}: wanted one tar")
 
 
 def _insist_whole(header: bytes, offset: int) -> None:
@@ -80,9 +89,12 @@ def _number(field: bytes) -> int:
 
 def _stated(header: bytes) -> str:
     """The name that the header itself states."""
-    name = header[:100].partition(b"\0")[0]
-    prefix = header[345:500].partition(b"\0")[0] if header[257:263] == _PREFIXED else b""
-    return (prefix + b"/" + name if prefix else name).decode()
+    name, prefix = _text(header[:100]), _text(header[345:500]) if header[257:263] == _PREFIXED else ""
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode(errors="replace")
 
 
 def _records(data: bytes, path: str) -> dict[str, str]:
@@ -93,12 +105,12 @@ def _records(data: bytes, path: str) -> dict[str, str]:
         if not length.isdigit() or not len(length) + 1 < int(length) <= len(data) - place:
             raise SourceError(f"{path}: not a PAX header: {data[place : place + 20]!r}")
         key, _, value = data[place + len(length) + 1 : place + int(length) - 1].partition(b"=")
-        found[key.decode()] = value.decode()
+        found[key.decode(errors="replace")] = value.decode(errors="replace")
         place += int(length)
     return found
 
 
 def _safe(name: str, path: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise SourceError(f"{path}: a member is called {name!r}: wanted a plain relative name")
+    if _ELSEWHERE.match(name):
+        raise SourceError(f"{path}: a member is called {name!r}: wanted a name that leads nowhere else")
     return name.removeprefix("./")

@@ -6,13 +6,15 @@ columns and states: github.com/rom1504/img2dataset, downloader.py and writer.py.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from converters._downloads import entries, pictures
+from converters._downloads import FAILED, SUCCESS, finished, pictures
 from converters._links import batches
 from converters._read import Broken, objects
 from converters._table import Carried, Form, LinkList, Reading, Row, Rows, malformed
@@ -33,7 +35,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     caption: str | list[str] | None = None
     key: str = ""
-    status: str = "success"
+    status: str = SUCCESS
     error_message: str | None = None
     width: int | None = None
     height: int | None = None
@@ -69,7 +71,12 @@ def normalised(url: str) -> str:
 
 def web_id(url: str) -> str:
     """The canonical id of the picture under a link, known before any download: ``web/`` and 128 bits in hex."""
-    return f"web/{hashlib.blake2b(normalised(url).encode(errors='replace'), digest_size=16).hexdigest()}"
+    return whence_id(normalised(url))
+
+
+def whence_id(whence: str) -> str:
+    """The canonical id of the picture from there: a normalised link, or what stands for one."""
+    return f"web/{hashlib.blake2b(whence.encode(errors='replace'), digest_size=16).hexdigest()}"
 
 
 def link_of(entry: Entry) -> str:
@@ -77,6 +84,19 @@ def link_of(entry: Entry) -> str:
     if not entry.url:
         raise RecordError("bad link: the row has none")
     return entry.url
+
+
+def whence(reading: Reading, entry: Entry) -> str:
+    """Where the entry's picture is from: its link, normalised; one that was not loaded may have its place for that.
+
+    Its place is the input that the reading is of, and its key. RecordError where a picture was loaded from no link.
+    """
+    try:
+        return normalised(link_of(entry))
+    except RecordError:
+        if entry.status == SUCCESS:
+            raise
+        return f"/{_stem(reading.files[0])}/{entry.key}"  # as no normalised link begins
 
 
 def web_ref(
@@ -87,7 +107,7 @@ def web_ref(
     licence: str | None = None,
 ) -> ImageRef:
     """The picture that the entry speaks of, with its size as stored and those scores that are known."""
-    known = [Score(name, value) for name, value in scores.items() if value is not None and value == value]
+    known = [Score(name, value) for name, value in scores.items() if value is not None and math.isfinite(value)]
     return ImageRef(id, list(aliases), entry.width or None, entry.height or None, None, licence or None, known)
 
 
@@ -100,9 +120,14 @@ def told(entry: Entry) -> str:
 
 
 def insist_loaded(entry: Entry) -> None:
-    """Filtered where the picture was not downloaded, or was no picture; the downloader's own words are the detail."""
-    if entry.status != "success":
+    """Filtered where the picture was not downloaded, or was no picture; the downloader's own words are the detail.
+
+    RecordError where the status is none that it has words for.
+    """
+    if entry.status in FAILED:
         raise Filtered(f"{entry.status.replace('_', ' ')}: {entry.error_message}")
+    if entry.status != SUCCESS:
+        raise RecordError(f"unknown status: {entry.status[:80]!r}, wanted {SUCCESS} or {' or '.join(FAILED)}")
 
 
 def link_form(
@@ -130,7 +155,8 @@ def download_forms(splits: Sequence[str], kind: type[Entry], made: Made) -> tupl
 
     def rows(reading: Reading) -> Iterator[Row]:
         for path in reading.files:
-            yield from _rows(reading, entries(path, kind), made, 0, f"{_stem(path)}-")
+            one = replace(reading, files=(path,))
+            yield from _rows(one, finished(path, kind), made, 0, f"{_stem(path)}-")
 
     return _download("img2dataset", "#.tar", splits, rows), _download("files", "#/", splits, rows)
 
@@ -143,7 +169,7 @@ def _stem(path: str) -> str:
     return path.removesuffix("/").rpartition("/")[2].removesuffix(".tar")
 
 
-def _rows(reading: Reading, found: Iterator[Entry | Broken], made: Made, first: int, input: str = "") -> Iterator[Row]:
+def _rows(reading: Reading, found: Iterable[Entry | Broken], made: Made, first: int, input: str = "") -> Iterator[Row]:
     """The rows of entries; a malformed one is named after its place, within its input where there are several."""
     for place, entry in enumerate(found, first):
         if isinstance(entry, Broken):
@@ -153,6 +179,6 @@ def _rows(reading: Reading, found: Iterator[Entry | Broken], made: Made, first: 
             row = made(reading, entry)
         except RecordError as error:
             row = malformed(reading, f"{input}{place}", str(error))
-        if isinstance(row, Carried) and entry.key and entry.status == "success":
+        if isinstance(row, Carried) and entry.key and entry.status == SUCCESS:
             row = msgspec.structs.replace(row, member=entry.key)
         yield row

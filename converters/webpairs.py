@@ -22,7 +22,7 @@ from converters._web import Entry, link_form
 
 _CC3M = LinkList("tsv", "url", "caption", columns=("caption", "url"))
 _CC12M = LinkList("tsv", "url", "caption", columns=("url", "caption"))
-_SBU = LinkList("arrays", "image_urls", "captions", keep=("user_ids",))
+_SBU = LinkList("arrays", "image_urls", "captions")
 _SBU_OLD = LinkList("texts", "url", "caption", columns=("url", "caption"))
 _OBJECTS = LinkList("json", "url", "caption")
 _CC3M_COUNTS = {"train": 3_318_333, "val": 15_840}

@@ -10,21 +10,21 @@ from pathlib import Path
 import fsspec
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from converters import find
 from pipelines import store
 from pipelines.images import checked
 from pipelines.layout import INDEX, names, stem_of
 from pipelines.manifest import UNREADABLE, read_receipt
-from pipelines.publish import RejectLine
 from pipelines.tar import BLOCK, Member, members, padded, read_index
 from schemas.box import codec
 from schemas.errors import BoxcarError, ShardError
 from schemas.ledger import Tally
-from schemas.pool import FileDigest, Receipt
+from schemas.pool import FileDigest, Receipt, RejectLine
 from schemas.record import SCHEMA, ImageRef, Record, Sample, lint
 
-RECORD = INDEX.names.index("record")
+RECORD = INDEX.names.index("record") - 1  # without source_sha256
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class ShardCheck:
     """One shard to be read over, and the receipt that the manifest lists for it; it pickles.
 
     ``likened`` says that its index tells the likeness of pictures. Hashes of its samples' stems are written to
-    ``stems``, 16 bytes each.
+    ``stems``, 16 bytes each, those of its sources' pictures beside it, to ``contents``.
     """
 
     pool: str
@@ -49,6 +49,11 @@ class ShardCheck:
     shard: int
     receipt: FileDigest
     stems: Path
+
+    @property
+    def contents(self) -> Path:
+        """Where the hashes of the sources' pictures go."""
+        return self.stems.with_suffix(".contents")
 
     def __str__(self) -> str:
         return self.receipt.name
@@ -151,6 +156,7 @@ class _Content:
 
 
 def _image_columns(image: ImageRef | None, likeness: int | None) -> tuple[object, ...]:
+    """What the record index says of a picture, but for the sha256 of what it was made of."""
     if image is None:
         return (None, [], None, None, None, None)
     return (image.id, image.aliases, image.sha256, image.width, image.height, likeness)
@@ -210,8 +216,10 @@ def _agreement(check: ShardCheck, receipt: Receipt, content: _Content) -> Iterat
         yield Problem(files.tar, f"records of one key: {twice[0]} and {len(twice) - 1} more")
     if (receipt.samples, receipt.records) != (len(content.stems), len(content.index)):
         yield Problem(check.receipt.name, f"it tells of {receipt.samples} samples and {receipt.records} records")
-    if _index(check, files.records) != content.index:
+    rows, sources = _index(check, files.records) or (None, [])
+    if rows != content.index:
         yield Problem(files.records, "its rows are not the tar's records")
+    check.contents.write_bytes(b"".join(hash_of(source) for source in sources))
     yield from _ledger_problems(check, receipt, content)
 
 
@@ -222,12 +230,17 @@ def _offsets(check: ShardCheck, name: str) -> list[int] | None:
         return None
 
 
-def _index(check: ShardCheck, name: str) -> list[tuple[object, ...]] | None:
+def _index(check: ShardCheck, name: str) -> tuple[list[tuple[object, ...]], list[str]] | None:
+    """The rows of the record index but for what the tar cannot tell, and that: the sha256s of sources' pictures."""
     try:
         table = pa.ipc.open_file(store.read(store.join(check.pool, name))).read_all()
     except (pa.ArrowException, OSError, ValueError, ShardError):
         return None
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True)) if table.schema == INDEX else None
+    if table.schema != INDEX:
+        return None
+    sources = pc.drop_null(table.filter(pc.equal(table["place"], 0))["source_sha256"])
+    columns = table.drop_columns("source_sha256").columns
+    return list(zip(*(column.to_pylist() for column in columns), strict=True)), sources.to_pylist()
 
 
 def _rejects(check: ShardCheck, name: str) -> list[RejectLine] | None:

@@ -66,8 +66,7 @@ def kind(data: bytes) -> str:
 def size_of(data: bytes) -> Size:
     """The size in the header, nothing decoded; ImageError where it is unreadable or over the bound."""
     if kind(data) == "JPEG":
-        width, height = _jpeg_header(data)[:2]
-        return Size(width, height)
+        return _jpeg_header(data).size
     with _opened(data) as image:
         return Size(*image.size)
 
@@ -83,9 +82,8 @@ def stored(data: bytes, policy: ImagePolicy) -> Stored:
 
 def checked(data: bytes) -> tuple[Size, int | None]:
     """Size and likeness of a stored picture, every bit of it decoded without a warning; ImageError otherwise."""
-    width, height, colours = _jpeg_header(data)
-    size = Size(width, height)
-    return size, likeness(_decoded(data, colours), size)
+    header = _jpeg_header(data)
+    return header.size, likeness(_decoded(data, header.colours), header.size)
 
 
 def likeness_of(data: bytes) -> int | None:
@@ -102,15 +100,16 @@ def _insist_shown(size: Size) -> None:
 
 
 def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
-    width, height, colours = _jpeg_header(data)
-    _insist_shown(Size(width, height))
+    size, colours, tagged = _jpeg_header(data)
+    _insist_shown(size)
     grey = _decoded(data, colours) if policy.check == "strict" else None
-    size = Size(width, height)
     if colours in INKS or target(size, policy) != size:
         with _opened(data) as image:
             return _written(_rgb(_loaded(image)), policy, "converted to JPEG" if colours in INKS else "shrunk")
-    upright = neutralised(data)
-    _insist_upright(upright)
+    upright = data
+    if tagged:
+        upright = neutralised(data)
+        _insist_upright(upright)
     notes = () if upright is data else ("orientation neutralised",)
     return Stored(upright, size, size, notes, None if grey is None else likeness(grey, size))
 
@@ -132,15 +131,23 @@ def _marked(data: bytes) -> npt.NDArray[np.uint8]:
     return marked
 
 
-def _jpeg_header(data: bytes) -> tuple[int, int, str]:
-    if np.count_nonzero(_marked(data) == _SCAN) > MAX_SCANS:
+class _Header(NamedTuple):
+    size: Size
+    colours: str
+    tagged: bool  # whether there may be an APP1 segment, where EXIF and XMP lie
+
+
+def _jpeg_header(data: bytes) -> _Header:
+    marked = _marked(data)
+    if np.count_nonzero(marked == _SCAN) > MAX_SCANS:
         raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
         raise ImageError(f"damaged picture: {error}") from error
-    _insist_small(Size(width, height))
-    return width, height, colours
+    size = Size(width, height)
+    _insist_small(size)
+    return _Header(size, colours, bool(np.any(marked == _APP1)))
 
 
 def _decoded(data: bytes, colours: str) -> npt.NDArray[np.uint8]:
@@ -162,8 +169,6 @@ def _insist_small(size: Size) -> None:
 
 def _insist_upright(data: bytes) -> None:
     # Pillow looks in odder places than are neutralised (a tag split over segments, say); what it would turn is refused.
-    if not np.any(_marked(data) == _APP1):
-        return
     with _opened(data) as image, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing but the orientation is asked of EXIF, so other oddities do not matter
         turned = image.getexif().get(ORIENTATION) in range(2, 9)

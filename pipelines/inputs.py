@@ -10,7 +10,6 @@ from pathlib import Path
 import fsspec
 
 from converters import find
-from converters._read import filesystem
 from converters._table import Carried, Form, Reading, Row, Variant
 from pipelines import store
 from pipelines.pictures import Located
@@ -67,9 +66,3 @@ def at_hand(input: Input, aside: Path) -> Iterator[Mapping[str, Located]]:
         yield input.pictures(str(copy))
     finally:
         copy.unlink()
-
-
-def bytes_of(path: str) -> int:
-    """How many bytes the file of an input has, or all files in its folder."""
-    fs, name = filesystem(path)
-    return sum(store.sizes(path).values()) if path.endswith("/") else int(fs.size(name))

@@ -16,6 +16,7 @@ INDEX = pa.schema(
         ("image", pa.string()),
         ("aliases", pa.list_(pa.string())),
         ("sha256", pa.string()),
+        ("source_sha256", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("likeness", pa.uint64()),

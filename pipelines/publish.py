@@ -16,24 +16,11 @@ import pyarrow as pa
 
 from pipelines import store
 from pipelines.layout import INDEX, names
-from pipelines.removal import told
 from pipelines.tar import TarWriter, index_bytes, members
 from schemas.errors import ShardError
 from schemas.ledger import Ledger
-from schemas.pool import FileDigest, Receipt
+from schemas.pool import FileDigest, Receipt, RejectLine
 from schemas.record import SCHEMA
-
-
-class RejectLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of rejects/: which candidate could not become a record, and why in full."""
-
-    key: str
-    source: str
-    split: str
-    task: str | None
-    image: str | None
-    reason: str
-    detail: str
 
 
 @dataclass
@@ -44,7 +31,7 @@ class Written:
     ledger: Ledger = field(default_factory=Ledger)
     index: list[tuple[object, ...]] = field(default_factory=list)
     rejects: list[RejectLine] = field(default_factory=list)
-    removed: set[str] = field(default_factory=set)
+    removed: list[list[str]] = field(default_factory=list)
     samples: int = 0
 
 
@@ -76,7 +63,7 @@ def _receipt(shard: Written, pool: str, number: int, plan: str, digests: Mapping
         records=len(shard.index),
         files=[FileDigest(name, digest.bytes, digest.sha256) for name, digest in digests.items()],
         ledger=shard.ledger.tallies(),
-        removed=told(shard.removed),
+        removed=sorted(shard.removed),
     )
 
 

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 
 from converters._read import read
 from converters._web import web_id
 from pipelines import store
 from schemas.errors import ConfigError, RecordError, ShardError
-from schemas.pool import PoolManifest, Receipt
+from schemas.pool import PoolManifest, Receipt, RejectLine
 
 REMOVED = "removed on request"
 _SHA256 = re.compile("[0-9a-f]{64}")
+_NAMES = ["aliases", "image", "sha256", "source_sha256"]
 _IMAGE = re.compile(r"[a-z0-9_]+/\S+")
 
 
@@ -54,19 +56,29 @@ class Removals:
 
     def __init__(self, named: Iterable[str]) -> None:
         self._named = frozenset(named)
-        self.digests = frozenset(told(self._named))
+        self._digests = frozenset(told(self._named))
 
     def __bool__(self) -> bool:
         return bool(self._named)
 
-    def hits(self, image: Iterable[str | None]) -> set[str]:
-        """Which of a picture's id, aliases and sha256 the list names."""
-        return {name for name in image if name in self._named and name is not None}
+    def hits(self, names: Iterable[str | None]) -> bool:
+        """Whether the list has any of a picture's names."""
+        return any(name in self._named for name in names)
+
+    def explain(self, removed: Iterable[str]) -> bool:
+        """Whether the list names a picture of which a receipt says that it was removed."""
+        return not self._digests.isdisjoint(removed)
 
 
-def told(hits: Iterable[str]) -> list[str]:
-    """What a receipt says of the lines that took pictures from its shard: their digests, so that it names nobody."""
-    return sorted(hashlib.blake2b(hit.encode(), digest_size=16).hexdigest() for hit in hits)
+def told(names: Iterable[str]) -> list[str]:
+    """What a receipt says of a picture that was removed: the digests of its names, sorted."""
+    return sorted({hashlib.blake2b(name.encode(), digest_size=16).hexdigest() for name in names})
+
+
+def idle(named: Iterable[str], removed: Iterable[Iterable[str]]) -> list[str]:
+    """Those of the list that name none of the pictures that were removed."""
+    found = {digest for picture in removed for digest in picture}
+    return [name for name in named if not found.issuperset(told([name]))]
 
 
 @lru_cache(maxsize=2)
@@ -86,21 +98,26 @@ def outdated(out: str, receipt: Receipt, asked: Removals) -> bool:
 
     ConfigError where it lacks one that the list does not name: pictures that had to go never come back unasked.
     """
-    if lacks := set(receipt.removed) - asked.digests:
+    lacks = [picture for picture in receipt.removed if not asked.explain(picture)]
+    if lacks:
         raise ConfigError(
             f"{out}: {len(lacks)} pictures of shard {receipt.shard} were removed by an earlier list and are not in this"
             " one: give both lists as one, or build the pool anew elsewhere"
         )
-    return bool(asked) and any(asked.hits(image) for image in _images(store.join(out, receipt.files[2].name)))
+    return bool(asked) and any(asked.hits(names) for names in _pictures(out, receipt))
 
 
-def _images(url: str) -> Iterator[list[str | None]]:
+def _pictures(out: str, receipt: Receipt) -> Iterator[list[str | None]]:
+    """The names of every picture that a shard holds, or speaks of in its rejects."""
+    records, rejects = (store.join(out, file.name) for file in receipt.files[2:4])
     try:
-        table = pa.ipc.open_file(store.read(url)).read_all().select(["image", "aliases", "sha256"])
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise ShardError(f"{url}: not a record index: {error}") from error
-    for image, aliases, sha256 in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        yield [image, *aliases, sha256]
+        table = pa.ipc.open_file(store.read(records)).read_all().select(_NAMES)
+        lines = [msgspec.json.decode(line, type=RejectLine) for line in store.read(rejects).splitlines()]
+    except (pa.ArrowException, msgspec.DecodeError, OSError, ValueError, KeyError) as error:
+        raise ShardError(f"{records} or {rejects}: not what a shard has: {error}") from error
+    for aliases, *names in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        yield [*names, *aliases]
+    yield from ([line.image, *line.names] for line in lines)
 
 
 def changed(before: PoolManifest, after: PoolManifest) -> Mapping[str, tuple[str, str]]:

@@ -37,7 +37,8 @@ def already(out: str, plan: str) -> PoolManifest | None:
     if manifest.plan != plan:
         raise ConfigError(
             f"{out} holds a finished pool of another config, other sources or other versions"
-            f" (plan {manifest.plan[:12]}, this is {plan[:12]}): choose another --out or remove that one"
+            f" (plan {manifest.plan[:12]}, this is {plan[:12]}): choose another --out, or remove its {MANIFEST}"
+            " and run again to build this one there, of what still fits"
         )
     _insist_all_there(out, manifest)
     return manifest

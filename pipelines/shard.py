@@ -22,16 +22,15 @@ from pipelines.manifest import (
     Listed,
     build_versions,
     decides,
-    listed,
     manifest_of,
     publish_manifest,
     read_receipt,
 )
-from pipelines.pack import Packed, Prepared, ShardTask, pack
+from pipelines.pack import Packed, Prepared, ShardTask, pack, packed
 from pipelines.plan import whole
 from pipelines.progress import progress
 from pipelines.resume import already, insist_ours, remove_surplus
-from pipelines.stream import stream, streamed
+from pipelines.stream import contents_of, stream, streamed
 from pipelines.wording import worded
 from pipelines.workspace import workspace
 from schemas.errors import ConfigError, unknown
@@ -44,7 +43,8 @@ class Built(NamedTuple):
     """A finished build: the pool's manifest, where it lies, and how many of its shards lay there already.
 
     ``changed`` are the receipts of shards that were rebuilt without removed pictures: their sha256 before and after.
-    ``unfinished`` are inputs that were passed over, as their download has not ended.
+    ``unfinished`` are inputs that were passed over, as their download has not ended; ``idle`` what a list of removals
+    names and the pool never held.
     """
 
     manifest: PoolManifest
@@ -52,6 +52,7 @@ class Built(NamedTuple):
     reused: int
     changed: Mapping[str, tuple[str, str]] = {}
     unfinished: Sequence[str] = ()
+    idle: Sequence[str] = ()
 
 
 @dataclass
@@ -60,10 +61,12 @@ class _All:
 
     shards: list[Listed] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
+    removed: list[list[str]] = field(default_factory=list)
     reused: int = 0
 
     def add(self, one: Packed) -> None:
         self.shards.append(one.shard)
+        self.removed += one.removed
         self.reused += one.reused
         for tally in one.ledger:
             self.ledger.add(tally)
@@ -103,24 +106,27 @@ def shard(config: PoolConfig, out: str, workers: int = 1, max_reject: float | No
 
 
 def _built(build: _Build, scratch: Path, tell: Tell) -> Built:
-    named = removal.wanted(build.config.remove) if build.config.remove else []
+    listed = removal.wanted(build.config.remove) if build.config.remove else []
     prepared = _prepared(build, scratch)
+    named = sorted({*listed, *contents_of(listed, prepared.hashes)})
     plan = whole(prepared.plans)
     tell("planned", plan=plan, shards=len(prepared.plans), unfinished=prepared.unfinished)
     before = already(build.out, plan)
     kept = _kept(build.out, before, removal.Removals(named)) if before and named else {}
     if before and (not named or len(kept) == before.shards):
-        return Built(before, build.out, before.shards, {}, prepared.unfinished)
+        removed = [one.removed for one in kept.values()]
+        return Built(before, build.out, before.shards, {}, prepared.unfinished, removal.idle(listed, chain(*removed)))
     if before:
         store.remove(store.join(build.out, MANIFEST))
     remove_surplus(build.out, build.config.pool, prepared.plans)
     path = removal.keep(named, scratch / "removals") if named else None
     tasks = (task for task in _tasks(build, prepared, path, scratch) if task.shard not in kept)
-    packed = _packed(build, prepared, tasks, list(kept.values()), tell)
-    manifest = manifest_of(build.decided, plan, prepared.fingerprints, packed.shards, packed.ledger, prepared.tallies)
-    publish_manifest(manifest, packed.shards, build.out, scratch)
+    every = _packed(build, prepared, tasks, list(kept.values()), tell)
+    manifest = manifest_of(build.decided, plan, prepared.fingerprints, every.shards, every.ledger, prepared.tallies)
+    publish_manifest(manifest, every.shards, build.out, scratch)
     changed = removal.changed(before, manifest) if before else {}
-    return Built(manifest, build.out, packed.reused, changed, prepared.unfinished)
+    idle = removal.idle(listed, every.removed)
+    return Built(manifest, build.out, every.reused, changed, prepared.unfinished, idle)
 
 
 def _prepared(build: _Build, scratch: Path) -> Prepared:
@@ -135,7 +141,7 @@ def _kept(out: str, before: PoolManifest, asked: removal.Removals) -> dict[int, 
     kept = {}
     for shard, receipt in enumerate(read_receipt(out, one) for one in before.receipts):
         if not removal.outdated(out, receipt, asked):
-            kept[shard] = Packed(listed(receipt), receipt.ledger, reused=True)
+            kept[shard] = packed(receipt, reused=True)
     return kept
 
 

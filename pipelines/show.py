@@ -127,7 +127,7 @@ def built(build: Built, as_json: bool) -> None:
     """A finished pool and its ledger."""
     manifest = build.manifest
     if as_json:
-        said = {"changed": dict(build.changed), "unfinished": list(build.unfinished)}
+        said = {"changed": dict(build.changed), "unfinished": list(build.unfinished), "idle": list(build.idle)}
         _json({"out": build.out, "reused": build.reused, **said, **msgspec.to_builtins(manifest)})
         return
     console = _console()
@@ -136,6 +136,9 @@ def built(build: Built, as_json: bool) -> None:
     reused = f", {build.reused} of them there already" if build.reused else ""
     console.print(f"{build.out}: {manifest.shards} shards{reused}, {size}", highlight=False, soft_wrap=True)
     _unfinished(console, build.unfinished)
+    if build.idle:
+        names = f"{len(build.idle):,} of the pictures to remove are not in this pool: {_several(build.idle, ', ')}"
+        console.print(names, highlight=False, soft_wrap=True)
     for name, (before, after) in build.changed.items():
         console.print(f"rebuilt {name}: {before} is now {after}", highlight=False, soft_wrap=True)
     console.print(f"digest {manifest.digest}", highlight=False, soft_wrap=True)

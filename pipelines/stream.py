@@ -8,7 +8,6 @@ numbers per input and no list of pictures. Between the passes, pictures that com
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -16,13 +15,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from converters._table import Carried, Malformed, Row, Variant
+from converters._table import Carried, Row, Variant
 from pipelines import engine, store
 from pipelines.convert import Job, Outcome, ended
 from pipelines.duplicates import How, dropped, duplicates
-from pipelines.hashes import ID_BYTES, MAX_IDS, PictureHashes, write_hashes
+from pipelines.fetch.state import told
+from pipelines.hashes import ID_BYTES, MAX_IDS, PictureHashes, read_hashes, write_hashes
 from pipelines.images import likeness_of
-from pipelines.inputs import Input, at_hand, bytes_of, picture_of
+from pipelines.inputs import Input, at_hand, picture_of
 from pipelines.pack import Prepared
 from pipelines.pictures import Located, read_picture
 from pipelines.progress import progress
@@ -34,7 +34,7 @@ from schemas.prompt import Wording
 
 
 class Scanned(msgspec.Struct, frozen=True):
-    """What the first pass tells of an input: its rows, the bytes of its file, a digest of what its rows say.
+    """What the first pass tells of an input: its rows, the bytes of its pictures, a digest of what is known of both.
 
     ``name`` is that of the file of its pictures' hashes; ``candidates`` are counted per part.
     """
@@ -53,6 +53,7 @@ class Scan:
     input: Input
     hashes: Path
     dedupe: How
+    wording: Wording = field(repr=False)
 
     def __str__(self) -> str:
         return str(self.input)
@@ -115,9 +116,13 @@ def streamed(config: PoolConfig, jobs: Sequence[Job]) -> bool:
 def stream(
     config: PoolConfig, jobs: Sequence[Job], wording: Wording, decided: Mapping[str, Any], scratch: Path, workers: int
 ) -> Prepared:
-    """Scan every input of the jobs, find pictures that come again, and plan the shards: one or more an input."""
+    """Scan every input of the jobs, find pictures that come again, and plan the shards: one or more an input.
+
+    ConfigError where a folder says that something else was fetched into it, SourceError where there is no row at all.
+    """
+    _insist_fetched_as_such(config, jobs)
     inputs = [one for job in jobs for one in _inputs(config, job)]
-    scans = [Scan(one, scratch / f"{n:06d}.hashes", config.dedupe or "link") for n, one in enumerate(inputs)]
+    scans = [Scan(one, scratch / f"{n:06d}.hashes", config.dedupe or "link", wording) for n, one in enumerate(inputs)]
     scanned = _scanned(scans, workers)
     gone = duplicates(
         [one.hashes for one in scans], config.dedupe or "link", config.near_radius, scratch / "dropped"
@@ -143,7 +148,27 @@ def stream(
         _tallies(jobs, scanned),
         _fingerprints(inputs, scanned),
         [path for job in jobs for path in job.found.unfinished],
+        [one.hashes for one in scans] if config.dedupe else [],
     )
+
+
+def contents_of(named: Sequence[str], hashes: Sequence[Path]) -> set[str]:
+    """The sha256 of every picture that a removal list names by one of its ids, one that was dropped as a copy too."""
+    ids = {blake2b(name.encode(), digest_size=ID_BYTES).digest() for name in named}
+    found: set[str] = set()
+    for path in hashes if ids else ():
+        for row in read_hashes(path):
+            if any(row["ids"][n].tobytes() in ids for n in range(MAX_IDS)):
+                found.add(row["content"].tobytes().hex())
+    return found
+
+
+def _insist_fetched_as_such(config: PoolConfig, jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        root = config.entry(job.source.name, job.split).root
+        if (fetched := told(root)) and fetched != (job.source.name, job.split):
+            what, asked = f"{fetched[0]} {fetched[1]}", f"{job.source.name} {job.split}"
+            raise ConfigError(f"{root}: what lies there was fetched as {what}, found in a pool as {asked}")
 
 
 class _Planned(NamedTuple):
@@ -161,45 +186,45 @@ def _inputs(config: PoolConfig, job: Job) -> Iterator[Input]:
 
 
 def _scanned(scans: Sequence[Scan], workers: int) -> list[Scanned]:
-    found: dict[str, Scanned] = {}
+    found, rows = dict[str, Scanned](), 0
     with progress("scanning inputs", len(scans)) as shown:
         for one in engine.run(scan, scans, workers):
             found[one.name] = one
-            shown.step(note=f"{sum(one.rows for one in found.values()):,} rows")
+            rows += one.rows
+            shown.step(note=f"{rows:,} rows")
     return [found[str(one.hashes)] for one in scans]
 
 
 def scan(task: Scan) -> Scanned:
-    """The first pass over an input: what its rows say, and the hashes of its pictures written to a file."""
-    said, candidates, rows = sha256(), Counter[Part](), 0
-    variants = task.input.variants()
+    """The first pass over an input: what its rows say, and the hashes of its pictures written to a file.
+
+    Only a picture that is there and of which a record comes keeps others of its link out.
+    """
+    said, candidates, keys, rows, size = sha256(), Counter[Part](), set[str](), 0, 0
 
     def hashed() -> Iterator[PictureHashes]:
-        nonlocal rows
-        with _pictures_if(task) as pictures:
+        nonlocal rows, size
+        with at_hand(task.input, task.hashes.parent) as pictures:
             for place, row in enumerate(task.input.rows()):
-                said.update(msgspec.msgpack.encode(row))
-                rows += 1
-                for variant in variants:
-                    count = 1 if isinstance(row, Malformed) else sum(1 for _ in variant.candidates(row))
-                    candidates[Part(row.source, row.split, variant.task)] += count
-                if isinstance(row, Carried) and row.member:
-                    yield _hashes(place, row, pictures, task.dedupe)
+                located = picture_of(row, pictures)
+                said.update(msgspec.msgpack.encode((row, located.bytes if located else None)))
+                rows, size = rows + 1, size + (located.bytes if located else 0)
+                found = list(_outcomes(row, task.input.variants(), task.wording, keys))
+                candidates.update(one.part for one in found)
+                if located and isinstance(row, Carried) and any(one.record for one in found):
+                    yield _hashes(place, row, located, task.dedupe)
 
-    write_hashes(task.hashes, hashed())
+    digest = write_hashes(task.hashes, hashed())
+    said.update(digest.sha256.encode())
     counted = sorted(candidates.items(), key=lambda item: str(item[0]))
-    return Scanned(str(task.hashes), rows, bytes_of(task.input.path), said.hexdigest(), counted)
+    return Scanned(str(task.hashes), rows, size, said.hexdigest(), counted)
 
 
-def _pictures_if(task: Scan) -> AbstractContextManager[Mapping[str, Located]]:
-    return nullcontext({}) if task.dedupe == "link" else at_hand(task.input, task.hashes.parent)
-
-
-def _hashes(place: int, row: Carried, pictures: Mapping[str, Located], dedupe: str) -> PictureHashes:
+def _hashes(place: int, row: Carried, located: Located, dedupe: str) -> PictureHashes:
     ids = [row.image.id, *row.image.aliases][:MAX_IDS]
     named = tuple(blake2b(id.encode(), digest_size=ID_BYTES).digest() for id in ids)
-    content, alike = named[0] * 2, None  # of a picture that cannot be read nothing is alike
-    if located := picture_of(row, pictures):
+    content, alike = named[0] * 2, None  # of a picture that is not read: its own
+    if dedupe != "link":
         try:
             data = read_picture(located)
             content = sha256(data).digest()

@@ -49,6 +49,7 @@ def verify(pool: str, workers: int = 1) -> Verified:
         seen = _seen(pool, manifest, Path(scratch), workers)
         problems = [*seen.problems, *_pool_problems(pool, manifest), *_sum_problems(manifest, seen)]
         problems += _repeats(pool, manifest, Path(scratch))
+        problems += _equal_pictures(manifest, Path(scratch))
     return Verified(
         pool=manifest.pool,
         shards=manifest.shards,
@@ -86,7 +87,7 @@ def _seen(pool: str, manifest: PoolManifest, scratch: Path, workers: int) -> _Su
     image = manifest.config.get("image")
     by, likened = manifest.config["codec"], not (isinstance(image, dict) and image.get("check") == "header")
     checks = (
-        ShardCheck(pool, manifest.pool, by, likened, shard, receipt, scratch / f"{shard:06d}")
+        ShardCheck(pool, manifest.pool, by, likened, shard, receipt, scratch / f"{shard:06d}.stems")
         for shard, receipt in enumerate(manifest.receipts)
     )
     seen = _Sum([""] * manifest.shards)
@@ -98,17 +99,25 @@ def _seen(pool: str, manifest: PoolManifest, scratch: Path, workers: int) -> _Su
 
 
 def _repeats(pool: str, manifest: PoolManifest, scratch: Path) -> Iterator[Problem]:
-    files = [path for shard in range(manifest.shards) if (path := scratch / f"{shard:06d}").exists()]
+    files = sorted(scratch.glob("*.stems"))
     again = set(islice(repeated(files, scratch / "repeated"), MOST_REPEATS))
     counts, called = Counter[bytes](), dict[bytes, str]()
     for path in files if again else ():
         data = path.read_bytes()
         counts.update(one for start in range(0, len(data), 16) if (one := data[start : start + 16]) in again)
-        index = store.read(store.join(pool, names(manifest.pool, int(path.name)).records))
+        index = store.read(store.join(pool, names(manifest.pool, int(path.stem)).records))
         for stem in pa.ipc.open_file(index).read_all()["stem"].unique().to_pylist():
             called[hash_of(stem)] = stem
     for one, count in counts.items():
         yield Problem(f"{called.get(one, one.hex())}.json", f"the sample lies {count} times in the pool")
+
+
+def _equal_pictures(manifest: PoolManifest, scratch: Path) -> Iterator[Problem]:
+    if manifest.config.get("dedupe") is None:
+        return
+    again = sum(1 for _ in repeated(sorted(scratch.glob("*.contents")), scratch / "repeated"))
+    if again:
+        yield Problem(MANIFEST, f"{again} pictures lie in the pool more than once, by the bytes they were made of")
 
 
 def _insist_ours(manifest: PoolManifest) -> None:

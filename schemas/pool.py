@@ -199,8 +199,8 @@ class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What proves that a shard is complete: written last, and only after the shard was reopened and checked.
 
-    ``plan`` is the digest of all that decides the shard's bytes but ``removed``: the digests of those lines of a
-    removal list that took a picture from it, sorted.
+    ``plan`` is the digest of all that decides the shard's bytes but a list of removals; ``removed`` has for each
+    picture that such a list took from it the digests of all its names, so that it names nobody.
     """
 
     schema: str
@@ -211,7 +211,23 @@ class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: int
     files: list[FileDigest]
     ledger: list[Tally]
-    removed: list[str]
+    removed: list[list[str]]
+
+
+class RejectLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of rejects/: which candidate could not become a record, and why in full.
+
+    ``image`` is its picture's id, ``names`` are the other ones that are known: aliases, hashes.
+    """
+
+    key: str
+    source: str
+    split: str
+    task: str | None
+    image: str | None
+    names: list[str]
+    reason: str
+    detail: str
 
 
 class Fingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

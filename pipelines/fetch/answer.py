@@ -29,6 +29,11 @@ REASONS: dict[str, bool] = {
 }
 
 
+def passing(reason: str | None) -> bool:
+    """Whether what failed for that reason, a picture's faults among them, may do better another day."""
+    return REASONS.get(reason or "", False)
+
+
 class Answer(NamedTuple):
     """What a link gave. ``reason`` is "" where its bytes arrived, else one of ``REASONS``, and ``data`` is empty then.
 
@@ -39,11 +44,6 @@ class Answer(NamedTuple):
     data: bytes
     url: str
     detail: str = ""
-
-    @property
-    def passing(self) -> bool:
-        """Whether it failed for a reason that may pass: worth asking again another day."""
-        return bool(self.reason) and REASONS[self.reason]
 
 
 class Ended(Exception):  # noqa: N818 - how a link ends, caught by the client and never seen outside it

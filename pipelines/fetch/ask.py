@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from converters._table import Piece
-from pipelines.fetch.answer import REASONS
+from pipelines.fetch.answer import passing
 from pipelines.fetch.client import Get, Limits, client
 from pipelines.fetch.output import Outcome, Spool
 from pipelines.fetch.picture import orientation, taken
@@ -28,7 +28,7 @@ class _Seen(NamedTuple):
 
 def may_pass(outcome: Outcome) -> bool:
     """Whether a link failed for a reason that may pass."""
-    return outcome.status == FAILED and REASONS.get(outcome.error_message or "", False)
+    return outcome.status == FAILED and passing(outcome.error_message)
 
 
 def ask(

@@ -6,7 +6,7 @@ stats last: without them the slice is unfinished, and the next run goes on with 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -108,24 +108,42 @@ def key(number: int, index: int) -> str:
 def known(out: str, number: int, urls: Sequence[str | None]) -> dict[int, Outcome]:
     """What earlier runs found out about a slice's links, by their places in it, as far as the pictures are there.
 
-    ConfigError where they were others. Where only the tar was published, what stands in it is known.
+    ConfigError where they were others, or more. Where only the tar was published, what stands in it is known.
     """
-    tar = store.join(out, f"{named(number)}.tar")
-    if not exists(tar):
-        return {}
-    pieces, found = pictures(tar), {}
-    for entry in entries(tar, _Entry):
-        index = None if isinstance(entry, Broken) else int(entry.key[-_INDEX_DIGITS:])
-        if isinstance(entry, Broken) or index is None or index >= len(urls):
-            continue
+    rows, pieces = _published(out, number)
+    if (there := _length(rows, pieces)) > len(urls):
+        raise ConfigError(f"{out}: {named(number)} has {there:,} links, found {len(urls):,}: choose another --out")
+    found = {}
+    for entry in rows:
+        index = _index(entry.key)
         if entry.url != urls[index]:
             raise ConfigError(
-                f"{tar}: {entry.key} was {entry.url}, in the list it is {urls[index]}: choose another --out"
+                f"{out}: {entry.key} was {entry.url}, in the list it is {urls[index]}: choose another --out"
             )
         if entry.status != SUCCESS or entry.key in pieces:
             words = {name: getattr(entry, name) for name in Outcome._fields[:-1]}
             found[index] = Outcome(**words, piece=pieces.get(entry.key) if entry.status == SUCCESS else None)
     return found
+
+
+def length(out: str, number: int) -> int:
+    """How many links a slice has that was published, finished or not: up to the last that has a row or a picture."""
+    return _length(*_published(out, number))
+
+
+def _length(rows: Sequence[_Entry], pieces: Mapping[str, Piece]) -> int:
+    return max((_index(key) + 1 for key in (*pieces, *(row.key for row in rows))), default=0)
+
+
+def _index(key: str) -> int:
+    return int(key[-_INDEX_DIGITS:])
+
+
+def _published(out: str, number: int) -> tuple[list[_Entry], dict[str, Piece]]:
+    tar, table = (store.join(out, f"{named(number)}.{kind}") for kind in ("tar", "parquet"))
+    packed = exists(tar)
+    found = entries(tar, _Entry) if packed or exists(table) else ()
+    return [one for one in found if not isinstance(one, Broken)], pictures(tar) if packed else {}
 
 
 def table(number: int, links: pa.Table, outcomes: Sequence[Outcome]) -> pa.Table:

@@ -23,6 +23,7 @@ from pipelines.fetch.output import Outcome, Spool, known, reading
 from pipelines.fetch.picture import QUALITY
 from pipelines.fetch.proxy import proxy
 from pipelines.fetch.reasons import reason
+from pipelines.fetch.robots import spelled
 from pipelines.fetch.slices import ROWS
 from pipelines.fetch.state import FAILED, SUCCESS
 from schemas.errors import BoxcarError
@@ -134,7 +135,7 @@ def options(folder: Path, image_size: int | None, limits: Limits) -> dict[str, o
         "retries": 0,
         "max_shard_retry": 0,
         "user_agent_token": limits.user_agent_token,
-        "disallowed_header_directives": sorted(limits.disallowed),
+        "disallowed_header_directives": sorted(spelled(limits.disallowed)),
         "enable_wandb": False,
     }
 

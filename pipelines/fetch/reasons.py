@@ -57,8 +57,3 @@ def reason(message: str | None) -> str:
             return match.expand(found)
     own = _OWN.match(told)
     return own[1] if own else OTHER
-
-
-def passing(reason: str) -> bool:
-    """Whether what failed for that reason may do better another day."""
-    return REASONS.get(reason, False)

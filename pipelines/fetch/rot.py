@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines import store
-from pipelines.fetch.reasons import passing, reason
+from pipelines.fetch.answer import passing
+from pipelines.fetch.reasons import reason
+from pipelines.fetch.state import STATES, SUCCESS
 from schemas.errors import SourceError
 
 MOST_HOSTS = 200_000
 LISTED = 30  # hosts in each list of a report
 FEWEST = 20  # links of a host that a share can be told of
-SUCCESS = "success"
-STATES = (SUCCESS, "failed_to_download", "failed_to_resize")
 YEAR_FROM = "a /year/month/ in the link's path, such as /2013/05/: when the picture was put there"
 _COLUMNS = ["url", "status", "error_message"]
 _ROWS = 2**16

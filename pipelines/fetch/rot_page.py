@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 
 from pipelines import store
-from pipelines.fetch.rot import FEWEST, STATES, SUCCESS, Group, Rot
+from pipelines.fetch.rot import FEWEST, Group, Rot
+from pipelines.fetch.state import STATES, SUCCESS
 
 GOOD, PASSING, GONE = "good", "passing", "gone"
 _REASONS = 24

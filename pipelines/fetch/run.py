@@ -16,7 +16,7 @@ from pipelines.fetch import output, peer
 from pipelines.fetch.ask import ask, may_pass
 from pipelines.fetch.client import Limits
 from pipelines.fetch.output import Outcome, Spool
-from pipelines.fetch.slices import ROWS, put_aside, slices, taken_up
+from pipelines.fetch.slices import ROWS, put_aside, slices, stretched, taken_up
 from pipelines.fetch.state import Asker, Fetched, Standing, Stats, begun, finished, insist_ours, stats, total
 from pipelines.log import Tell, build_log
 from pipelines.progress import progress
@@ -81,12 +81,14 @@ def links_of(order: Order) -> Found:
 def fetch(order: Order, out: str, workers: int = 1) -> Fetched:
     """Ask for every link of a list, or go on with that; what became of them is in ``out``, in img2dataset's format.
 
+    ``workers`` share the connections to one host among them, so there are at most as many of them as of those.
     ConfigError where something else lies at ``out``, ShardError naming the slices that could not be finished.
     """
     out, found = store.absolute(out), links_of(order)
     if workers > 1 and store.in_process(out):
         raise ConfigError(f"{out} lives in one process alone: use 1 worker, found {workers}")
-    limits = replace(order.limits, per_host=max(1, order.limits.per_host // workers))
+    workers = _sharing(workers, order.limits.per_host)
+    limits = replace(order.limits, per_host=order.limits.per_host // workers)
     order = replace(order, limits=replace(limits, disallowed=frozenset()) if order.opted_out else limits)
     asker: Asker = "img2dataset" if order.img2dataset else "boxcar"
     folder = begun(found, order.source, order.split, asker, order.image_size, order.opted_out)
@@ -95,6 +97,13 @@ def fetch(order: Order, out: str, workers: int = 1) -> Fetched:
         with build_log(out) as tell:
             renewed = _fetched(order, found, before, out, scratch, workers, tell)
         return Fetched(order.source, order.split, found.form.name, out, len(before.keys() - renewed), total(out))
+
+
+def _sharing(workers: int, per_host: int) -> int:
+    if workers > per_host:
+        line = f"{per_host:,} of {workers:,} workers ask, as --per-host {per_host:,} is shared among them"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+    return min(workers, per_host)
 
 
 def _fetched(
@@ -119,9 +128,11 @@ def _fetched(
 
 def _tasks(order: Order, found: Found, before: dict[int, Standing], out: str, scratch: Path) -> Iterator[SliceTask]:
     assert found.form.links is not None
-    for number, rows in slices(batches(found.form.links, found.files, ROWS), order.limit):
-        there = before.get(number)
-        if there and there.count >= rows.num_rows and not (order.again and there.passing):
+    limit = order.limit and stretched(order.limit, lambda number: 0 if number in before else output.length(out, number))
+    for number, rows in slices(batches(found.form.links, found.files, ROWS), limit):
+        there, wanted = before.get(number), rows.num_rows
+        # One that has more links than are wanted stays as it is: made anew it would lose the others.
+        if there and (there.count > wanted or (there.count == wanted and not (order.again and there.passing))):
             continue
         links = scratch / f"{output.named(number)}.arrow"
         put_aside(rows, links)

@@ -1,6 +1,6 @@
 """A list of links, cut into slices of ten thousand by position alone: a later run cuts it the same."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,12 @@ def slices(batches: Iterable[pa.RecordBatch], limit: int | None = None) -> Itera
                 number, missing, gathered = number + 1, ROWS, []
     if gathered:
         yield Slice(number, _joined(gathered, number))
+
+
+def stretched(limit: int, length: Callable[[int], int]) -> int:
+    """A limit that cuts nothing off the slice in which it ends, which has ``length(number)`` links already."""
+    number = (limit - 1) // ROWS
+    return max(limit, number * ROWS + length(number))
 
 
 def _first(batches: Iterable[pa.RecordBatch], limit: int | None) -> Iterator[pa.RecordBatch]:

@@ -7,24 +7,26 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import fsspec
 import msgspec
 
 from converters._files import Found
-from converters._read import names
+from converters._read import exists, names
 from pipelines import store
 from pipelines.layout import BUILD
-from schemas.errors import ConfigError, ShardError
+from schemas.errors import ConfigError, ShardError, SourceError
 
 BEGUN = "fetch.json"
-SUCCESS, FAILED, UNREADABLE = "success", "failed_to_download", "failed_to_resize"
+SUCCESS, FAILED, UNREADABLE = STATES = ("success", "failed_to_download", "failed_to_resize")
 Asker = Literal["boxcar", "img2dataset"]
 ASKERS = get_args(Asker)
 _STATS = re.compile(r"([0-9]{5,})_stats\.json")
 _END_BYTES = 2**20
+_TOLD_BYTES = 2**24  # of what says how a folder was begun: ours has some 100 a file of the list
 _COUNTS = ("count", "successes", "failed_to_download", "failed_to_resize", "passing")
+_Name = Annotated[str, msgspec.Meta(pattern=r"\A[\w.-]{1,64}\Z")]
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -45,6 +47,11 @@ class Begun(msgspec.Struct, frozen=True):
     asker: Asker
     image_size: int | None
     opted_out: bool
+
+
+class _Named(msgspec.Struct, frozen=True):
+    source: _Name
+    split: _Name
 
 
 class Stats(msgspec.Struct, frozen=True):
@@ -144,11 +151,29 @@ def _insist_alike(out: str, wanted: Begun) -> None:
     for field in Begun.__struct_fields__:
         before, now = getattr(found, field), getattr(wanted, field)
         if before != now:
-            what = f"{_told(before)}, this is {_told(now)}" if field != "files" else _other_file(before, now)
+            what = f"{_shown(before)}, this is {_shown(now)}" if field != "files" else _other_file(before, now)
             raise ConfigError(f"{out} was begun with another {field}: {what}; choose another --out")
 
 
-def _told(value: object) -> str:
+def told(folder: str) -> tuple[str, str] | None:
+    """Of which source and split a folder holds downloads, as the fetch that began it says.
+
+    None where nothing says so, or what does is no such thing: then it is as good as not said. SourceError where it is
+    there and cannot be read.
+    """
+    if not exists(path := store.join(folder, BEGUN)):
+        return None
+    try:
+        with fsspec.open(path, "rb") as file:
+            found = msgspec.json.decode(file.read(_TOLD_BYTES), type=_Named)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {error or type(error).__name__}") from error
+    return found.source, found.split
+
+
+def _shown(value: object) -> str:
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

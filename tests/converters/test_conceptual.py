@@ -133,6 +133,22 @@ def test_a_download_gives_the_same_record_as_the_list_and_knows_the_size(put: Pu
     assert job("cc12m", str(tmp_path / "images"), "train").found.unfinished == (f"{tmp_path}/images/00001.tar",)
 
 
+@pytest.mark.parametrize("more", [{"url": None}, {"url": ""}, {"url": "nowhere"}])
+def test_a_failed_download_without_a_good_link_is_left_out_by_rule(
+    run: Run, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    gone = [loaded(status="failed_to_download", error_message="bad link", key=str(key), **more) for key in range(2)]
+    pq.write_table(
+        pa.Table.from_pylist([*gone, loaded(key="2"), loaded(key="3", status="x", **more)]), tmp_path / "0.parquet"
+    )
+    (tmp_path / "0.tar").write_bytes(bytes(1024))
+    (tmp_path / "0_stats.json").write_text("{}")
+    outcomes = run("cc12m", "train")
+    assert ends(outcomes) == {"failed to download": 2, "written": 1, "unknown status": 1}
+    assert [one.rule for one in outcomes] == [True, True, False, False]
+    assert len({one.key for one in outcomes}) == 4
+
+
 def test_of_list_and_download_in_one_folder_the_pictures_win_and_the_list_can_be_asked_for(
     put: Put, tmp_path: Path
 ) -> None:

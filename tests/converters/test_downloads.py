@@ -118,10 +118,6 @@ def test_without_a_table_the_rows_beside_the_pictures_are_read(tmp_path: Path) -
     assert [type(one) for one in broken] == [Broken] * 3
 
 
-def test_a_picture_without_a_row_beside_it_is_not_made_up(tmp_path: Path) -> None:
-    assert read(tar(tmp_path / "00000.tar", {"000000000.jpg": b"x"})) == []
-
-
 def test_the_file_that_a_row_lies_in_says_its_key(tmp_path: Path) -> None:
     path = tar(tmp_path / "00000.tar", {"000000007.json": json.dumps(row(1)).encode()})
     assert read(path) == [entry(1, key="000000007")]

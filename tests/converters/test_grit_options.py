@@ -168,3 +168,21 @@ def test_the_boxes_of_a_picture_that_is_said_to_be_padded_are_those_of_the_squar
         "<p>two gulls</p> {<50><20><60><28>}<delim>{<70><20><80><28>}"
     )
     assert all(one.image and (one.image.width, one.image.height) == (256, 256) for one in padded)
+
+
+@pytest.mark.parametrize("more", [{"url": None}, {"url": "nowhere"}, {"caption": None}])
+def test_a_picture_that_was_not_loaded_is_that_whatever_else_its_row_lacks(
+    publish: Publish, run: Run, more: Json
+) -> None:
+    publish(
+        {**resized(None, None, None), "status": "failed_to_download", **more}, {**resized(4, 3), "key": "000000001"}
+    )
+    failed = [one for one in run("grit", "train") if one.reason == "failed to download"]
+    assert {one.part.task for one in failed if one.rule} == set(TASKS)
+    assert not [one for one in run("grit", "train") if one.reason == "malformed row"]
+
+
+def test_a_picture_of_which_the_original_is_not_known_is_rejected(publish: Publish, run: Run) -> None:
+    publish(resized(256, 256, None))
+    found = run("grit", "train", tasks=["refer", "grounding"])
+    assert set(told(found)) == {"size of the original unknown", "phrase with several boxes"}

@@ -57,8 +57,21 @@ def test_inputs_are_sorted_by_name_and_those_without_proof_stand_apart(tmp_path:
     touch(tmp_path, "x00004.tar", "00005.tar.part", "00006.tar/", "_tmp/", "a.tar", "00007_stats.json", "00008xtar")
     assert names(listed(TARS, str(tmp_path), "train"), tmp_path) == (
         ["00002.tar", "00010.tar"],
-        ["00003.tar", "00006.tar"],
+        ["00003.tar", "00006.tar", "00007_stats.json"],
     )
+
+
+def test_a_proof_stands_for_the_input_that_it_lacks_where_others_are_finished(tmp_path: Path) -> None:
+    touch(tmp_path, "00000.tar", "00000_stats.json", "00003/", "00003_stats.json", "x00004_stats.json")
+    assert names(listed(TARS, str(tmp_path), "train"), tmp_path) == (["00000.tar"], ["00003_stats.json"])
+    assert names(listed(FOLDERS, str(tmp_path), "train"), tmp_path) == (["00003/"], ["00000_stats.json"])
+
+
+def test_a_proof_alone_is_no_unfinished_input(tmp_path: Path) -> None:
+    touch(tmp_path, "00003/", "00003_stats.json")
+    assert listed(TARS, str(tmp_path), "train") == ((), ())
+    (lack,) = lacking(source(TARS), str(tmp_path), "train", TARS)
+    assert lack.absent
 
 
 def test_folders_are_inputs_too_and_files_of_their_name_are_not(tmp_path: Path) -> None:

@@ -74,6 +74,25 @@ def test_windows_line_ends_and_blanks_around_a_link_change_no_link(tmp_path: Pat
     assert pairs(CC3M, file) == [(A, "one"), (B, "two")]
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_and_a_mark_of_utf8_before_the_first_change_no_row(tmp_path: Path, end: str, mark: bytes) -> None:
+    urls = written(tmp_path / "urls.txt", mark + f"{A}{end}{B}{end}".encode())
+    captions = written(tmp_path / "captions.txt", mark + f"o\rne{end}\ufefftwo".encode())
+    tsv = written(tmp_path / "a.tsv", mark + f"{A}\to\rne{end}{B}\t\ufefftwo".encode())
+    lines = [f'{{"url": "{A}", "caption": "o\\rne"}}', f'{{"url": "{B}", "caption": "\ufefftwo"}}']
+    jsonl = written(tmp_path / "a.jsonl", mark + end.join(lines).encode())
+    wanted = [(A, "o\rne"), (B, "\ufefftwo")]
+    assert pairs(TEXTS, urls, captions) == pairs(CC12M, tsv) == pairs(LINES, jsonl) == wanted
+    (tmp_path / "b.tsv").write_bytes(mark + f"url\tcaption{end}".encode() + tsv.read_bytes().removeprefix(mark))
+    assert pairs(CC12M, tmp_path / "b.tsv") == wanted
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef", b"\xef\xbb\xbf", b"\n"])
+def test_a_list_of_next_to_nothing_is_none(tmp_path: Path, data: bytes) -> None:
+    assert pairs(CC12M, written(tmp_path / "a.tsv", data)) == [(None, None)] * (data in (b"\n", b"\xef"))
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_header_that_somebody_put_there_is_no_row_but_only_in_the_first_line(tmp_path: Path, end: str) -> None:
     file = written(tmp_path / "a.tsv", f"caption\turl{end}one\t{A}{end}caption\turl{end}".encode())

@@ -96,12 +96,28 @@ def test_two_pixels_off_are_more_than_rounding() -> None:
             frame(stored(256, height, (640, 480)), border=False)
 
 
-@pytest.mark.parametrize("sizes", [(None, None, (None, None)), (256, 256, (None, None)), (None, None, (640, 480))])
-def test_where_nothing_was_resized_the_picture_is_whole(
+def test_where_nothing_was_re_encoded_the_picture_is_whole() -> None:
+    for border in (False, True):
+        assert frame(stored(None, None, (None, None)), border) is None
+
+
+@pytest.mark.parametrize("sizes", [(256, 256, (None, None)), (None, 256, (None, None)), (256, 192, (640, None)),
+                                   (256, 192, (None, 480)), (None, None, (640, None))])  # fmt: skip
+def test_where_the_size_of_the_original_is_not_known_it_may_have_been_padded(
     sizes: tuple[int | None, int | None, tuple[int | None, int | None]],
 ) -> None:
     for border in (False, True):
-        assert frame(stored(*sizes), border) is None
+        with pytest.raises(ImageError, match=r"^size of the original unknown: the picture is "):
+            frame(stored(*sizes), border)
+
+
+@pytest.mark.parametrize("sizes", [(None, None, (640, 480)), (256, None, (640, 480)), (None, 192, (640, 480))])
+def test_where_the_size_of_the_picture_is_not_known_it_may_have_been_padded(
+    sizes: tuple[int | None, int | None, tuple[int | None, int | None]],
+) -> None:
+    for border in (False, True):
+        with pytest.raises(ImageError, match=r"^size of the picture unknown: the original is 640x480$"):
+            frame(stored(*sizes), border)
 
 
 @pytest.mark.parametrize("sizes", [(0, 0, (640, 480)), (256, 192, (640, 0)), (-4, -3, (-640, -480))])

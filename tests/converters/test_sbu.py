@@ -50,9 +50,15 @@ def test_a_caption_of_another_type_costs_its_own_row_alone(put: Put, run: Run) -
     assert [one.reason for one in run("sbu", "train")] == ["", "malformed row", ""]
 
 
+@pytest.mark.parametrize("users", [["1@N0", 2, None], ["1@N0"], {"a": 1}])
+def test_who_took_a_picture_is_nobodys_concern(put: Put, run: Run, users: Any) -> None:
+    put("sbu-captions-all.json", {"image_urls": URLS, "user_ids": users, "captions": CAPTIONS})
+    assert [one.reason for one in run("sbu", "train")] == ["", "", ""]
+
+
 def test_arrays_and_files_of_unequal_length_are_no_source(put: Put, run: Run, tmp_path: Path) -> None:
-    put("new/sbu-captions-all.json", {"image_urls": URLS, "user_ids": [], "captions": CAPTIONS})
-    with pytest.raises(SourceError, match=r"its arrays have \[0, 3\] items: wanted as many of each"):
+    put("new/sbu-captions-all.json", {"image_urls": URLS, "user_ids": [], "captions": CAPTIONS[:1]})
+    with pytest.raises(SourceError, match=r"its arrays have \[1, 3\] items: wanted as many of each"):
         run("sbu", "train", tmp_path / "new")
     put(f"old/{OLD}urls.txt", lines(URLS))
     put(f"old/{OLD}captions.txt", lines(CAPTIONS[:-1]))

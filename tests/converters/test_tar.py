@@ -93,10 +93,72 @@ def test_an_empty_tar_has_no_members(tmp_path: Path) -> None:
     assert list(members(str(tar(tmp_path / "a.tar", {})))) == []
 
 
-@pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "a//b.jpg", "a b.jpg", ".hidden", "c:\\a"])
-def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SourceError, match=r"a member is called .*: wanted a plain relative name"):
-        list(members(str(tar(tmp_path / "a.tar", {name: b"x"}))))
+@pytest.mark.parametrize(
+    "name",
+    ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "./../a.jpg", "a/..", "..", "c:\\a", "c:/a", "\\\\host\\a", "a\\..\\b"],
+)
+@pytest.mark.parametrize("format", FORMATS)
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str, format: str) -> None:
+    with pytest.raises(SourceError, match=r"a member is called .*: wanted a name that leads nowhere else"):
+        list(members(str(tar(tmp_path / "a.tar", {name: b"x"}, FORMATS[format]))))
+
+
+ODD = [
+    "Read Me.txt",
+    "._a.jpg",
+    "caf\u00e9.jpg",
+    "a//b.jpg",
+    ".hidden",
+    "a..jpg",
+    "...",
+    "n" * 120 + ".jpg",
+    "\udcff.jpg",
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_any_other_name_costs_no_other_member(tmp_path: Path, format: str) -> None:
+    names = [name for name in ODD if format != "ustar" or len(name) < 100]
+    path = tar(tmp_path / "a.tar", {**dict.fromkeys(names, b"x"), "0.jpg": b"abc"}, FORMATS[format])
+    *odd, last = members(str(path))
+    assert (last.name, last.bytes) == ("0.jpg", 3)
+    assert [one.name for one in odd][:-1] == names[:-1]
+    assert "\ufffd" in odd[-1].name
+
+
+def test_the_name_of_a_folder_is_no_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        folder = tarfile.TarInfo("00000")
+        folder.type, folder.pax_headers = tarfile.DIRTYPE, {"path": "other.jpg", "size": "7"}
+        archive.addfile(folder)
+        archive.addfile(tarfile.TarInfo("0.jpg"))
+    assert [(one.name, one.bytes) for one in members(str(path))] == [("0.jpg", 0)]
+
+
+def test_a_long_name_is_of_the_next_member_alone_and_no_link_hides_behind_one(tmp_path: Path) -> None:
+    path, name = tmp_path / "a.tar", "0" * 120 + ".jpg"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo(name))
+        archive.addfile(tarfile.TarInfo("1.jpg"))
+    assert [one.name for one in members(str(path))] == [name, "1.jpg"]
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        link = tarfile.TarInfo(name)
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    with pytest.raises(SourceError, match="is no plain file"):
+        list(members(str(path)))
+
+
+def test_a_tar_that_goes_on_after_its_end_is_refused(tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", {"0.jpg": b"abc"}, mtime=0)
+    whole = path.read_bytes()
+    for after in (whole, bytes(2**21) + whole, b"x", bytes(700) + b"x"):
+        path.write_bytes(whole + after)
+        with pytest.raises(SourceError, match=r"a\.tar: goes on after its end at 1,024: wanted one tar"):
+            list(members(str(path)))
+    path.write_bytes(whole + bytes(2**21 + 5))
+    assert list(members(str(path))) == [Member("0.jpg", BLOCK, 3)]
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, b"S"])

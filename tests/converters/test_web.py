@@ -21,6 +21,8 @@ from converters._web import (
     told,
     web_id,
     web_ref,
+    whence,
+    whence_id,
 )
 from schemas.errors import Filtered, RecordError, TextError
 from schemas.record import ImageRef, Score
@@ -32,6 +34,11 @@ def made(reading: Reading, entry: Entry) -> Row:
     url = link_of(entry)
     image = web_ref(entry, web_id(url))
     return Web(source=reading.source, split=reading.split, id=url, image=image, entry=entry)
+
+
+def placed(reading: Reading, entry: Entry) -> Row:
+    id = whence(reading, entry)
+    return Web(source=reading.source, split=reading.split, id=id, image=web_ref(entry, whence_id(id)), entry=entry)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +98,7 @@ def test_a_row_without_a_link_has_a_bad_one(url: str | None) -> None:
 
 def test_only_known_sizes_and_scores_stand_in_what_is_said_of_a_picture() -> None:
     entry = Entry(width=40, height=30, original_width=80, original_height=60)
-    scores = {"similarity": 0.0, "punsafe": None, "pwatermark": math.nan}
+    scores = {"similarity": 0.0, "punsafe": None, "pwatermark": math.nan, "other": math.inf, "more": -math.inf}
     wanted = ImageRef("web/x", ["web/y"], 40, 30, None, "CC0", [Score("similarity", 0.0)])
     assert web_ref(entry, "web/x", ["web/y"], scores, "CC0") == wanted
     assert web_ref(Entry(width=0, height=0), "web/x", licence="") == ImageRef("web/x", [], None, None, None, None, [])
@@ -117,6 +124,16 @@ def test_a_picture_that_was_not_loaded_is_left_out_by_rule(status: str, why: str
         insist_loaded(Entry(status=status, error_message=why))
     assert told_why.value.reason == reason
     assert str(why) in str(told_why.value)
+
+
+@pytest.mark.parametrize("status", ["", "ok", "failed_to_imagine\n<b>", "x" * 10_000])
+def test_a_status_that_no_downloader_has_is_a_reject(status: str) -> None:
+    with pytest.raises(
+        RecordError, match=r"^unknown status: .*, wanted success or failed_to_download or failed"
+    ) as why:
+        insist_loaded(Entry(status=status))
+    assert why.value.reason == "unknown status"
+    assert len(str(why.value)) < 250
 
 
 def rows(form: str, *files: Path) -> Sequence[Row]:
@@ -158,6 +175,30 @@ def test_downloads_give_a_row_for_each_link_with_what_its_picture_is_called(tmp_
     ]  # fmt: skip
     folders = rows("files", Path(f"{tmp_path}/00000/"), Path(f"{tmp_path}/00001/"))
     assert [row.id for row in folders] == [row.id for row in found]
+
+
+@pytest.mark.parametrize("url", [None, "", "nowhere", "file:///etc/passwd"])
+def test_a_picture_that_was_not_loaded_needs_no_link(tmp_path: Path, url: str | None) -> None:
+    told_of = [{"url": url, "key": str(place), "status": "failed_to_download"} for place in range(2)]
+    for stem in ("00000", "00001"):
+        pq.write_table(
+            pa.Table.from_pylist([*told_of, {**told_of[0], "key": "9", "status": "x"}]), tmp_path / f"{stem}.parquet"
+        )
+    (form, _) = download_forms(("train",), Entry, placed)
+    files = tuple(f"{tmp_path}/{stem}.tar" for stem in ("00000", "00001"))
+    found = list(form.rows(Reading("toy", "train", files, {})))
+    assert [row.id for row in found] == [f"/{stem}/{key}" for stem in ("00000", "00001") for key in "019"]
+    assert len({row.image.id for row in found if row.image}) == 6
+    assert all(isinstance(row, Carried) and not row.member for row in found)
+
+
+def test_a_picture_that_was_loaded_needs_its_link_and_another_has_it_where_it_is_good() -> None:
+    reading = Reading("toy", "train", ("d/00000.tar",), {})
+    with pytest.raises(RecordError, match="bad link"):
+        whence(reading, Entry(url="nowhere", key="1"))
+    failed = Entry(url="http://a.example/1", key="1", status="failed_to_download")
+    assert whence(reading, failed) == "a.example/1"
+    assert whence_id("a.example/1") == web_id("http://a.example/1")
 
 
 def test_both_layouts_of_a_download_carry_pictures_and_want_their_proof() -> None:

@@ -1,5 +1,6 @@
 """Tests of removals: what a list names goes, only the shards concerned change, and nothing comes back unasked."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from converters._web import web_id
 from pipelines.demo.downloads import write_slices
 from pipelines.demo.draw import jpeg
 from pipelines.demo.world import scene
@@ -78,13 +80,80 @@ def test_the_bytes_are_those_of_a_pool_built_with_the_list(
     assert tree(tmp_path / "pool") == tree(tmp_path / "fresh")
 
 
-def test_a_list_that_names_nothing_of_the_pool_changes_nothing(
+def test_a_list_that_names_nothing_of_the_pool_changes_nothing_and_says_so(
     build: Callable[..., Built], tmp_path: Path, tree: TreeOf
 ) -> None:
     build("pool")
     before = tree(tmp_path / "pool")
-    assert build("pool", ["http://b.example/0.jpg", "coco/139"]).reused == 3
+    built = build("pool", ["http://b.example/0.jpg", "coco/139"])
+    assert built.reused == 3 and len(built.idle) == 2 and "coco/139" in built.idle
     assert tree(tmp_path / "pool") == before
+
+
+def test_lists_in_steps_end_with_the_bytes_of_one_list(
+    build: Callable[..., Built], tmp_path: Path, tree: TreeOf
+) -> None:
+    build("pool")
+    sha256 = column(tmp_path / "pool", "sha256")[0]
+    build("pool", [sha256])
+    both = build("pool", [sha256, "http://a.example/0.jpg", "http://a.example/60.jpg"])
+    assert not both.idle
+    build("fresh", [sha256, "http://a.example/0.jpg", "http://a.example/60.jpg"])
+    assert tree(tmp_path / "pool") == tree(tmp_path / "fresh")
+
+
+def test_a_rejected_picture_goes_from_the_rejects(tmp_path: Path, tree: TreeOf) -> None:
+    rows = [{"url": f"http://a.example/{n}.jpg", "caption": f"picture {n}"} for n in range(20)]
+    write_slices(tmp_path / "downloads", rows, lambda n: jpeg(scene(0, n), 0)[: 2000 if n == 5 else None])
+    entry = {"name": "cc3m", "root": str(tmp_path / "downloads"), "splits": ["train"], "max_reject": 0.1}
+    config: Config = {"pool": "web", "collections": {}, "sources": [entry]}
+    shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    rejects = tmp_path / "pool" / "rejects" / "000000.jsonl"
+    assert web_id("http://a.example/5.jpg") in rejects.read_text()
+    (tmp_path / "list.txt").write_text("http://a.example/5.jpg")
+    config["remove"] = str(tmp_path / "list.txt")
+    built = shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    assert rejects.read_text() == "" and not built.idle
+    shard(pool_config(config, "test"), str(tmp_path / "fresh"))
+    assert tree(tmp_path / "pool") == tree(tmp_path / "fresh")
+
+
+def test_what_a_rule_left_out_is_no_part_of_the_pool_and_stays_counted_as_it_was(
+    build: Callable[..., Built], tmp_path: Path, tree: TreeOf
+) -> None:
+    build("pool")
+    before = tree(tmp_path / "pool")
+    failed = "http://a.example/3.jpg"
+    assert build("pool", [failed]).idle == [web_id(failed)]
+    build("fresh", [failed])
+    assert tree(tmp_path / "pool") == before == tree(tmp_path / "fresh")
+
+
+def test_the_hash_of_what_was_downloaded_names_a_picture_that_was_shrunk(tmp_path: Path) -> None:
+    rows = [{"url": f"http://a.example/{n}.jpg", "caption": f"picture {n}"} for n in range(20)]
+    write_slices(tmp_path / "downloads", rows, lambda n: jpeg(scene(0, n), 0))
+    entry = {"name": "cc3m", "root": str(tmp_path / "downloads"), "splits": ["train"]}
+    image = {"max_side": 100, "min_short_side": 50}
+    config: Config = {"pool": "web", "collections": {}, "sources": [entry], "image": image}
+    shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    (tmp_path / "list.txt").write_text(hashlib.sha256(jpeg(scene(0, 0), 0)).hexdigest())
+    config["remove"] = str(tmp_path / "list.txt")
+    built = shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    assert web_id("http://a.example/0.jpg") not in column(tmp_path / "pool", "image") and not built.idle
+
+
+def test_the_link_of_a_copy_that_was_dropped_takes_the_picture_that_was_kept(tmp_path: Path) -> None:
+    rows = [{"url": f"http://a.example/{n}.jpg", "caption": f"picture {n}"} for n in range(20)]
+    write_slices(tmp_path / "downloads", rows, lambda n: jpeg(scene(0, n % 19), 0))
+    entry = {"name": "cc3m", "root": str(tmp_path / "downloads"), "splits": ["train"]}
+    config: Config = {"pool": "web", "collections": {}, "sources": [entry], "dedupe": "exact"}
+    shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    kept = web_id("http://a.example/0.jpg")
+    assert kept in column(tmp_path / "pool", "image")
+    (tmp_path / "list.txt").write_text("http://a.example/19.jpg")
+    config["remove"] = str(tmp_path / "list.txt")
+    shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    assert kept not in column(tmp_path / "pool", "image")
 
 
 def test_what_was_removed_stays_removed_without_a_list(build: Callable[..., Built], tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_an_input_is_cut_where_a_bound_is_passed(
     downloads: Path, tmp_path: Path, bounds: Config, shards: int | None
 ) -> None:
     built = build(config(downloads, shard=bounds), tmp_path / "pool")
-    sizes = [(downloads / f"{n:05d}.tar").stat().st_size for n in range(3)]
+    sizes = [sum(len(picture(n)) for n in LOADED if n // 50 == number) for number in range(3)]
     assert built.manifest.shards == (shards or sum(-(-size // (200 * 2**10)) for size in sizes))
     assert captions(tmp_path / "pool") == [f"picture {number}" for number in LOADED]
 
@@ -118,6 +118,7 @@ def test_a_row_whose_picture_is_not_in_its_input_is_rejected_or_filtered(tmp_pat
     table = pq.read_table(folder / "00000.parquet").to_pylist()
     lost = {**table[0], "key": "000009999", "url": "http://a.example/lost.jpg"}
     pq.write_table(pa.Table.from_pylist([*table, lost]), folder / "00000.parquet")
+    (folder / "00000_stats.json").write_text(json.dumps({"count": 21, "successes": 19}))
     with pytest.raises(RejectsError, match="picture missing 1"):
         build(config(folder), tmp_path / "pool")
     built = build(config(folder, missing_images="filter"), tmp_path / "pool")
@@ -133,18 +134,18 @@ def test_a_damaged_picture_is_rejected(tmp_path: Path) -> None:
     assert "picture 5" not in captions(tmp_path / "pool")
 
 
-def test_a_tar_that_is_cut_short_though_finished_is_named_and_the_others_are_packed(
+def test_every_tar_that_is_cut_short_though_finished_is_named_before_anything_is_packed(
     downloads: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "downloads"
     write_slices(folder, [row(number) for number in range(ROWS)], picture)
     whole = (folder / "00001.tar").read_bytes()
     (folder / "00001.tar").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BoxcarError, match=r"1 failed: web-000001\.tar: .*00001\.tar: cut short"):
+    with pytest.raises(BoxcarError, match=r"1 failed: cc3m 00001\.tar: .*00001\.tar: cut short"):
         build(config(folder), tmp_path / "pool")
-    assert {path.name for path in (tmp_path / "pool" / "receipts").iterdir()} == {"000000.json", "000002.json"}
+    assert not (tmp_path / "pool").exists()
     (folder / "00001.tar").write_bytes(whole)
-    assert build(config(folder), tmp_path / "pool").reused == 2
+    assert build(config(folder), tmp_path / "pool").manifest.samples == len(LOADED)
 
 
 def test_rows_that_say_something_else_are_another_plan(downloads: Path, tmp_path: Path) -> None:
@@ -154,6 +155,34 @@ def test_rows_that_say_something_else_are_another_plan(downloads: Path, tmp_path
     table = pq.read_table(folder / "00000.parquet").to_pylist()
     pq.write_table(pa.Table.from_pylist([{**table[0], "caption": "another"}, *table[1:]]), folder / "00000.parquet")
     with pytest.raises(ConfigError, match="holds a finished pool of another config"):
+        build(config(folder), tmp_path / "pool")
+
+
+def test_a_picture_that_is_another_is_another_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "downloads"
+    write_slices(folder, [row(number) for number in range(20)], picture)
+    build(config(folder), tmp_path / "pool")
+    write_slices(folder, [row(number) for number in range(20)], lambda number: picture(number + number // 19))
+    with pytest.raises(ConfigError, match=r"another config, .* remove its pool\.json"):
+        build(config(folder), tmp_path / "pool")
+
+
+def test_what_still_fits_is_reused_when_an_input_comes_later(downloads: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "downloads"
+    write_slices(folder, [row(number) for number in range(50)], picture)
+    build(config(folder), tmp_path / "pool")
+    write_slices(folder, [row(number) for number in range(ROWS)], picture)
+    (tmp_path / "pool" / "pool.json").unlink()
+    built = build(config(folder), tmp_path / "pool")
+    assert (built.manifest.shards, built.reused) == (3, 1)
+
+
+def test_what_was_fetched_of_one_source_is_not_read_as_another(tmp_path: Path) -> None:
+    folder = tmp_path / "downloads"
+    write_slices(folder, [row(number) for number in range(20)], picture)
+    begun = {"source": "sbu", "split": "train"}
+    (folder / "fetch.json").write_text(json.dumps(begun))
+    with pytest.raises(ConfigError, match="was fetched as sbu train, found in a pool as cc3m train"):
         build(config(folder), tmp_path / "pool")
 
 

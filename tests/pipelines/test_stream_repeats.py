@@ -1,22 +1,27 @@
 """Tests of pictures that come again in a streamed pool: under one link, with the same bytes, or nearly the same."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 from PIL import Image
 
+from pipelines import store
 from pipelines.demo.downloads import write_slices
 from pipelines.demo.draw import jpeg
 from pipelines.demo.world import scene
+from pipelines.manifest import digest_of
 from pipelines.shard import Built, shard
 from pipelines.verify import verify
-from schemas.pool import pool_config
+from schemas.pool import PoolManifest, pool_config
 
 ROWS = 53  # in inputs of 50 and 3; the second holds what comes again
 LINK, BYTES, NEAR = 50, 51, 52
+SCORED = (("too low", 0.1), ("first of two", 0.4), ("second", 0.5))
 
 
 def original(number: int) -> bytes:
@@ -87,3 +92,24 @@ def test_pictures_looked_at_by_their_header_alone_have_no_likeness_and_the_same_
     one, other = (sorted((tmp_path / name).glob("*.tar")) for name in ("strict", "header"))
     assert [tar.read_bytes() for tar in one] == [tar.read_bytes() for tar in other]
     assert not verify(str(tmp_path / "header")).problems
+
+
+def test_a_row_that_a_rule_leaves_out_keeps_no_other_of_its_link_out(tmp_path: Path) -> None:
+    rows = [{"url": "http://a.example/0.jpg", "caption": name, "similarity": score} for name, score in SCORED]
+    write_slices(tmp_path / "downloads", rows, original)
+    entry = {"name": "laion", "root": str(tmp_path / "downloads"), "splits": ["train"], "options": {"similarity": 0.3}}
+    config = {"pool": "web", "collections": {}, "sources": [entry]}
+    built = shard(pool_config(config, "test"), str(tmp_path / "pool"))
+    assert built.manifest.records == 1 and left_out(built) == {"same link as an earlier picture": 1}
+
+
+def test_equal_pictures_in_a_pool_that_should_have_none_are_found(downloads: Path, tmp_path: Path) -> None:
+    build(downloads, tmp_path / "pool")
+    manifest = json.loads((tmp_path / "pool" / "pool.json").read_text())
+    manifest["config"]["dedupe"], manifest["digest"] = "exact", ""
+    sealed = msgspec.json.decode(json.dumps(manifest), type=PoolManifest)
+    sealed = msgspec.structs.replace(sealed, digest=digest_of(sealed))
+    (tmp_path / "pool" / "pool.json").write_bytes(store.canonical(sealed))
+    assert [problem.what for problem in verify(str(tmp_path / "pool")).problems] == [
+        "1 pictures lie in the pool more than once, by the bytes they were made of"
+    ]

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractResolver
 from pipelines.demo.server import CANARY_HOST, misbehaving
 from pipelines.fetch import connect
 from pipelines.fetch.address import forbidden
+from pipelines.fetch.answer import passing
 from pipelines.fetch.connect import ForbiddenError, PublicResolver, Sockets, connector
 from pipelines.fetch.failure import ended
 
@@ -120,8 +121,8 @@ def test_a_name_without_an_answer_may_pass_and_an_unknown_one_does_not(ask, web,
     (unknown,) = ask("http://unknown.example/")
     monkeypatch.setattr(connect.socket, "getaddrinfo", again)
     (later,) = ask("http://known.example/")
-    assert (unknown.reason, unknown.passing) == ("no such host", False)
-    assert (later.reason, later.passing) == ("name lookup failed", True)
+    assert (unknown.reason, passing(unknown.reason)) == ("no such host", False)
+    assert (later.reason, passing(later.reason)) == ("name lookup failed", True)
 
 
 def test_a_name_server_that_does_not_answer_takes_no_longer_than_connecting_may(ask, monkeypatch):

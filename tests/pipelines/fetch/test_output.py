@@ -165,6 +165,28 @@ def test_links_that_changed_under_a_folder_are_named(put: Wanted, tmp_path: Path
         output.known(str(tmp_path / "out"), 0, [URLS[0], "http://x", *URLS[2:]])
 
 
+@pytest.mark.parametrize("gone", ["00000.parquet", "00000.tar", None])
+def test_a_slice_of_more_links_than_are_wanted_is_named(put: Wanted, tmp_path: Path, gone: str | None) -> None:
+    put([GOOD, GONE, BAD, GOOD], {0: b"one", 3: b"four"})
+    (tmp_path / "out" / (gone or "00000_stats.json")).unlink()
+    assert output.length(str(tmp_path / "out"), 0) == 4
+    with pytest.raises(ConfigError, match=r"out: 00000 has 4 links, found 3: choose another --out"):
+        output.known(str(tmp_path / "out"), 0, URLS[:3])
+
+
+def test_pictures_that_no_row_tells_of_are_links_of_a_slice_too(put: Wanted, tmp_path: Path) -> None:
+    put([GOOD, GONE, BAD, GOOD], {0: b"one", 3: b"four"})
+    table = tmp_path / "out/00000.parquet"
+    pq.write_table(pq.read_table(table).slice(0, 2), table)
+    assert (output.length(str(tmp_path / "out"), 0), output.length(str(tmp_path / "out"), 1)) == (4, 0)
+
+
+def test_where_the_tar_is_gone_its_pictures_alone_are_not_known(put: Wanted, tmp_path: Path) -> None:
+    put([GOOD, GONE, BAD, GOOD], {0: b"one", 3: b"four"})
+    (tmp_path / "out/00000.tar").unlink()
+    assert output.known(str(tmp_path / "out"), 0, URLS) == {1: GONE, 2: BAD}
+
+
 @pytest.mark.parametrize("failing", range(5))
 def test_a_crash_between_any_two_files_loses_no_picture(
     put: Wanted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int

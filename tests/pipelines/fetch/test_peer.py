@@ -197,7 +197,7 @@ def test_boxes_stay_true_by_what_img2dataset_is_told() -> None:
     told = peer.options(Path("/x"), 448, LIMITS)
     assert (told["resize_mode"], told["resize_only_if_bigger"], told["skip_reencode"]) == ("keep_ratio", True, True)
     assert (told["image_size"], told["retries"], told["enable_wandb"]) == (448, 0, False)
-    assert told["disallowed_header_directives"] == ["noai", "noimageai", "noimageindex", "noindex"]
+    assert told["disallowed_header_directives"] == ["noai", "noimageai", "noimageindex", "noindex", "none"]
     assert json.dumps(told)
     whole = peer.options(Path("/x"), None, LIMITS)
     assert whole["resize_mode"] == "no"

@@ -1,7 +1,7 @@
 import pytest
 
 from pipelines.fetch.answer import REASONS
-from pipelines.fetch.reasons import NO_PICTURE, NOT_TOLD, OTHER, passing, reason
+from pipelines.fetch.reasons import NO_PICTURE, NOT_TOLD, OTHER, reason
 
 # What img2dataset writes, as its Python raised it.
 MESSAGES = {
@@ -65,13 +65,6 @@ def test_a_pictures_error_is_told_without_its_detail() -> None:
 
 def test_no_message_is_no_reason() -> None:
     assert reason(None) == reason("  ") == NOT_TOLD
-
-
-def test_what_may_pass_is_what_the_client_says_may_pass() -> None:
-    assert [name for name in ("HTTP 503", "timed out", "HTTP 404", NO_PICTURE, OTHER) if passing(name)] == [
-        "HTTP 503",
-        "timed out",
-    ]
 
 
 def test_a_hostile_message_takes_no_time() -> None:

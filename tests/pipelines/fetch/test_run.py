@@ -257,17 +257,22 @@ def test_columns_that_converters_need_come_along(server: Server, tmp_path: Path)
     assert json.loads(tar[start : tar.index(b"\n}", start) + 2])["noun_chunks"] == chunks
 
 
-def test_workers_share_what_a_host_may_bear(ask: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+def test_workers_share_what_a_host_may_bear_and_are_no_more_than_that(
+    ask: Callable[..., Fetched], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[int, int]] = []
 
     def run(_: Any, tasks: Iterator[SliceTask], workers: int) -> list[Any]:
-        seen.extend(task.order.limits.per_host for task in tasks)
+        seen.extend((workers, task.order.limits.per_host) for task in tasks)
         return []
 
     monkeypatch.setattr(engine, "run", run)
-    for workers in (1, 2, 8):
+    for workers in (1, 2, 5):
         ask([("a cat", "no link")], workers=workers, limits=replace(LIMITS, per_host=5))
-    assert seen == [5, 2, 1]
+    assert capsys.readouterr() == ("", "")
+    ask([("a cat", "no link")], workers=8, limits=replace(LIMITS, per_host=5))
+    assert seen == [(1, 5), (2, 2), (5, 1), (5, 1)]
+    assert capsys.readouterr() == ("", "5 of 8 workers ask, as --per-host 5 is shared among them\n")
 
 
 def test_pictures_that_opted_out_are_taken_only_where_allowed(

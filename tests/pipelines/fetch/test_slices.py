@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.fetch.slices import Slice, put_aside, slices, taken_up
+from pipelines.fetch.slices import Slice, put_aside, slices, stretched, taken_up
 from schemas.errors import SourceError
 
 SIZES = [[25], [1] * 25, [10, 10, 5], [9, 2, 14], [0, 3, 0, 22, 0], [24, 1]]
@@ -80,3 +80,10 @@ def test_what_is_put_aside_is_taken_up_as_it_was(tmp_path: Path) -> None:
     taken = taken_up(tmp_path / "links")
     assert taken.schema == rows.schema
     assert str(taken.to_pylist()) == str(rows.to_pylist())
+
+
+def test_a_limit_is_stretched_to_what_its_last_slice_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.fetch.slices.ROWS", 4)
+    lengths = {0: 4, 1: 3}
+    limits = [stretched(limit, lambda number: lengths.get(number, 0)) for limit in range(1, 11)]
+    assert limits == [4, 4, 4, 4, 7, 7, 7, 8, 9, 10]

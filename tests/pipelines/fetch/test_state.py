@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.fetch.run import Order, fetch
-from pipelines.fetch.state import Fetched
+from pipelines.fetch.state import Fetched, told
 from schemas.errors import BoxcarError, ConfigError, ShardError, SourceError
 
 Ask = Callable[..., Fetched]
@@ -125,3 +125,50 @@ def test_what_is_no_list_of_links_is_no_thing_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"cc12m train: not found under .*wanted cc12m\.tsv"):
         fetch(Order("cc12m", str(tmp_path), "train"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_tells_what_was_fetched_into_it(ask: Ask, tmp_path: Path) -> None:
+    ask("a cat")
+    assert told(str(tmp_path / "out")) == told(f"{tmp_path}/out/") == ("cc3m", "train")
+
+
+def test_where_nothing_says_what_was_fetched_nothing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "fetch.json").mkdir()
+    (tmp_path / "a.tar").write_bytes(b"")
+    assert [told(f"{tmp_path}{name}") for name in ("", "/absent", "/a.tar")] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b"{}",
+        b"[" * 200_000,
+        b'{"x": ' * 200_000,
+        b'{"source": "cc3m"}',
+        b'{"source": "cc3m", "split": 1}',
+        b'{"source": "cc3m", "split": null}',
+        b'{"source": "\xff", "split": "train"}',
+        b'{"source": "cc3m", "split": ""}',
+        b'{"source": "cc3m\\n", "split": "train"}',
+        b'{"source": "\\u001b[31m", "split": "train"}',
+        b'{"source": "' + b"c" * 65 + b'", "split": "train"}',
+        b" " * 2**24 + b'{"source": "cc3m", "split": "train"}',
+    ],
+    ids=lambda content: content[:40].decode(errors="replace"),
+)
+def test_what_is_no_word_of_a_fetch_tells_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "fetch.json").write_bytes(content)
+    assert told(str(tmp_path)) is None
+
+
+def test_words_that_cannot_be_read_are_named(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    ask("a cat")
+    monkeypatch.setattr("pipelines.fetch.state.fsspec.open", refusing)
+    with pytest.raises(SourceError, match=r"cannot read .*/out/fetch\.json: .*Permission denied"):
+        told(str(tmp_path / "out"))
