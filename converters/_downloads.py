@@ -49,15 +49,20 @@ def entries(path: str, kind: type[T]) -> Iterator[T | Broken]:
 
 
 def finished(path: str, kind: type[T]) -> list[T | Broken]:
-    """The entries of an input; SourceError where its stats tell of more or fewer rows or pictures.
+    """The entries of an input; SourceError where its stats tell of fewer rows, or of other pictures.
 
-    Stats that other tools wrote need not tell of any.
+    Where they tell of more rows, those are Broken: img2dataset counts a link that its own code tripped over, and writes
+    no row for it. Stats that other tools wrote need not tell of any.
     """
     found = list(entries(path, kind))
     if not exists(stats := _beside(path, "_stats.json")):
         return found
     told = _told(stats)
     if exists(_beside(path, ".parquet")):
+        count = told.get("count")
+        if isinstance(count, int) and len(found) < count <= _MOST_ROWS:
+            lost = f"lost row: the table has {len(found):,} of {count:,}"
+            return [*found, *(Broken(place, lost, None) for place in range(len(found), count))]
         _insist_as_many(path, len(found), "rows", told, "count")
         _insist_as_many(path, sum(_status(one) == SUCCESS for one in found), "rows of pictures", told, "successes")
     else:

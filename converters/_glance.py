@@ -60,7 +60,7 @@ def _fault_of(file: IO[bytes], name: str) -> str:
 
 
 def _json_fault(file: IO[bytes], whole: bool) -> str:
-    begin = file.read(_END).decode(errors="replace").lstrip()
+    begin = file.read(_END).decode(errors="replace").removeprefix("\ufeff").lstrip()
     if begin and begin[0] not in _CLOSED:
         return f"{NO_JSON}: it begins with {begin[:_SHOWN]!r}"
     if not whole:

@@ -9,8 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-import fsspec
-
+from converters._read import filesystem
 from schemas.errors import SourceError
 
 BLOCK = 512
@@ -34,7 +33,9 @@ class Member(NamedTuple):
 def members(path: str) -> Iterator[Member]:
     """Every file in a tar, in its order; SourceError where it is damaged, cut short, or holds more than plain files."""
     try:
-        with fsspec.open(path, "rb") as file:
+        fs, name = filesystem(path)
+        # A buffer would be filled anew after every picture that is passed over.
+        with open(name, "rb", buffering=0) if "file" in fs.protocol else fs.open(name, "rb") as file:  # noqa: PTH123
             yield from _walked(file, path)
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: not a readable tar: {error or type(error).__name__}") from error

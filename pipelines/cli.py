@@ -208,7 +208,7 @@ def fetch(
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many links.")] = None,
     image_size: Annotated[str, typer.Option(help="Pixels of a shorter side at most, or none.")] = "448",
-    per_host: Annotated[int, typer.Option(min=1, help="Connections at once to one host.")] = 4,
+    per_host: Annotated[int, typer.Option(min=1, help="Connections at once to one host; as many workers at most.")] = 4,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that a picture may take.")] = 30,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again for what may have passed.")] = False,
     allow_host: Annotated[list[str] | None, typer.Option(help="A private host that may be asked.")] = None,

@@ -78,18 +78,26 @@ def test_stats_that_tell_of_the_rows_and_pictures_that_are_there_are_agreed_with
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        ({"count": 3, "successes": 1}, "found 2 rows: wanted 3, the count in 00000_stats.json"),
-        ({"count": 10_000}, "found 2 rows: wanted 10,000, the count in 00000_stats.json"),
+        ({"count": 1, "successes": 1}, "found 2 rows: wanted 1, the count in 00000_stats.json"),
+        ({"count": 10**9}, "found 2 rows: wanted 1,000,000,000, the count in 00000_stats.json"),
         ({"count": 2, "successes": 2}, "found 1 rows of pictures: wanted 2, the successes in 00000_stats.json"),
         ({"successes": 0.0}, "found 1 rows of pictures: wanted 0.0, the successes in 00000_stats.json"),
     ],
 )
-def test_a_table_of_which_rows_are_gone_is_no_input(tmp_path: Path, told: dict[str, Any], said: str) -> None:
+def test_a_table_that_its_statistics_speak_against_is_no_input(tmp_path: Path, told: dict[str, Any], said: str) -> None:
     table(tmp_path / "00000.parquet", row(0), row(1, "failed_to_download"))
     stats(tmp_path, **told)
     for path in (f"{tmp_path}/00000.tar", f"{tmp_path}/00000/"):
         with pytest.raises(SourceError, match=re.escape(f"{path}: {said}")):
             whole(path)
+
+
+def test_rows_that_the_statistics_count_and_the_table_lacks_are_broken_ones(tmp_path: Path) -> None:
+    table(tmp_path / "00000.parquet", row(0), row(1, "failed_to_download"))
+    stats(tmp_path, count=5, successes=3)
+    found = whole(tmp_path / "00000.tar")
+    assert len(found) == 5 and not any(isinstance(one, Broken) for one in found[:2])
+    assert [one.why for one in found[2:] if isinstance(one, Broken)] == ["lost row: the table has 2 of 5"] * 3
 
 
 @pytest.mark.parametrize("in_folder", [False, True])

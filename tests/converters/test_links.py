@@ -88,6 +88,11 @@ def test_line_ends_and_a_mark_of_utf8_before_the_first_change_no_row(tmp_path: P
     assert pairs(CC12M, tmp_path / "b.tsv") == wanted
 
 
+def test_one_return_is_the_line_ends_and_any_other_the_captions(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.tsv", f"{A}\tone\r\r\n".encode())
+    assert pairs(CC12M, file) == [(A, "one\r")]
+
+
 @pytest.mark.parametrize("data", [b"", b"\xef", b"\xef\xbb\xbf", b"\n"])
 def test_a_list_of_next_to_nothing_is_none(tmp_path: Path, data: bytes) -> None:
     assert pairs(CC12M, written(tmp_path / "a.tsv", data)) == [(None, None)] * (data in (b"\n", b"\xef"))

@@ -150,6 +150,19 @@ def test_a_long_name_is_of_the_next_member_alone_and_no_link_hides_behind_one(tm
         list(members(str(path)))
 
 
+def test_a_size_told_before_a_long_name_is_that_of_the_file(tmp_path: Path) -> None:
+    path, parts = tmp_path / "a.tar", []
+    for format, pax in ((tarfile.PAX_FORMAT, {"size": "3"}), (tarfile.GNU_FORMAT, {})):
+        info = tarfile.TarInfo("0.jpg" if pax else "0" * 120 + ".jpg")
+        info.size, info.pax_headers = 3, pax
+        parts.append(info.tobuf(format)[: -BLOCK if pax else None])
+    path.write_bytes(b"".join(parts) + b"abc".ljust(3 * BLOCK, b"\0"))
+    edited(path, 4, 124, b"00000000007\0")
+    with tarfile.open(path) as archive:
+        wanted = [Member(one.name, one.offset_data, one.size) for one in archive.getmembers()]
+    assert list(members(str(path))) == wanted == [Member("0" * 120 + ".jpg", 5 * BLOCK, 3)]
+
+
 def test_a_tar_that_goes_on_after_its_end_is_refused(tmp_path: Path) -> None:
     path = tar(tmp_path / "a.tar", {"0.jpg": b"abc"}, mtime=0)
     whole = path.read_bytes()
