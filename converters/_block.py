@@ -18,7 +18,8 @@ from schemas.record import Record, Task
 T = TypeVar("T")
 K = TypeVar("K")
 
-Spans = Sequence[Any]  # str, int | None, str, ..., str
+Spans = Sequence[Any]  # str, int, str, ..., str, int, str
+NO_THING, ROW_ENDS = -1, -2  # in place of a thing
 
 _JSON = msgspec.json.Encoder()
 
@@ -34,8 +35,9 @@ class Block:
     be under ``least_px``; ``sizes`` are two, the width and height of each one's picture. NaN, and a size of 0, stand
     for a box that has to be looked at. Each row has one, in their order, unless there are ``spans``.
 
-    ``spans`` take a row's text apart: plain text, the place of a thing's boxes in ``things`` or None, the words for it,
-    and so on, ending with plain text. ``things`` are runs of boxes, the first and the one after the last.
+    ``spans`` take the texts apart, one after another: plain text, the place of a thing's boxes in ``things`` or
+    NO_THING, the words for it, and so on; after the plain text that a row ends with, ROW_ENDS and a line feed, of which
+    there are no others. ``things`` are runs of boxes, the first and the one after the last.
     """
 
     ids: Sequence[str]
@@ -47,7 +49,7 @@ class Block:
     least_px: float = 0.0
     meta: Sequence[str] = ()
     alone: Collection[int] = ()
-    spans: Sequence[Spans] = ()
+    spans: Spans = ()
     things: Sequence[tuple[int, int]] = ()
 
 

@@ -6,15 +6,16 @@ Source: cocodataset.org/#format-data.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Annotated, TypeVar
 
 import msgspec
 
-from converters._read import Broken, decode, items
+from converters._read import Broken, collector_resting, decode, in_runs, items, read, runs
 from converters._table import Collection, Folder
 from schemas.box import XYXY, Box, Size, from_xywh, latest, overhang
-from schemas.errors import BoxError, RecordError
+from schemas.errors import BoxError, RecordError, SourceError
 from schemas.record import ImageRef, Pair, image_ref
 
 _FILE = r"(?:COCO_[a-z]+[0-9]{4}_)?(?P<id>[0-9]{12})\.jpg"
@@ -71,6 +72,11 @@ class Caption(msgspec.Struct, frozen=True, gc=False):
     caption: str
 
 
+class _Captions(msgspec.Struct, frozen=True):
+    images: list[Picture]
+    annotations: list[Caption]
+
+
 class Outer(msgspec.Struct, frozen=True):
     """A COCO file from outside: its arrays, not yet decoded."""
 
@@ -104,6 +110,16 @@ def picture_ref(number: int, known: Mapping[int, Picture]) -> ImageRef:
 def pictures(images: msgspec.Raw, path: str) -> dict[int, Picture]:
     """The pictures of a file by id; an entry that could not be typed is left out, so that what needs it is rejected."""
     return by_id(items(images, Picture, path))
+
+
+def captions(path: str) -> tuple[Mapping[int, Picture], Iterator[list[Caption] | Broken]]:
+    """The pictures of a captions file by id, and its annotations in lists of some thousands."""
+    data = read(path)
+    with suppress(SourceError), collector_resting():
+        whole = decode(data, _Captions, path)
+        return by_id(whole.images), in_runs(whole.annotations)
+    file = outer(data, path)  # some entry's fault, or no such file
+    return pictures(file.images, path), runs(file.annotations, Caption, path)
 
 
 def by_id(found: Iterable[Entry | Broken]) -> dict[int, Entry]:

@@ -10,17 +10,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import fsspec
 import msgspec
-import pyarrow as pa
 
-from converters import _parquet
 from converters._read import Broken, decode, exists, filesystem, objects, read
 from converters._table import Piece
 from converters._tar import members
 from schemas.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -112,6 +113,8 @@ def _once(found: Iterable[T | Broken]) -> Iterator[T | Broken]:
 
 
 def _of_table(path: str, kind: type[T]) -> Iterator[T | Broken]:
+    from converters import _parquet  # and with it pyarrow, 30 MB that only those need who read tables
+
     wanted, table = {field.encode_name for field in msgspec.structs.fields(kind)}, _beside(path, ".parquet")
 
     def chosen(names: Sequence[str]) -> list[str]:
@@ -130,7 +133,7 @@ def _of_table(path: str, kind: type[T]) -> Iterator[T | Broken]:
     return objects(rows, kind)
 
 
-def _listed(batch: pa.RecordBatch, table: str) -> list[dict[str, Any]]:
+def _listed(batch: "pa.RecordBatch", table: str) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except ValueError as error:  # text that is no UTF-8

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from schemas.box import XYXY, Size
 from schemas.errors import RecordError
-from schemas.text import tidy
+from schemas.text import all_tidy, tidy
 
 SENTENCES = 5  # of every picture
 
@@ -29,7 +29,8 @@ _SIDE = "([1-9][0-9]{0,6})"
 _FILE = _element("filename", "([^<>&]*)")
 _SIZE = _element("size", _BLANK, _element("width", _SIDE), _element("height", _SIDE), _element("depth", "[0-9]"))
 _CORNERS = (_element(name, "(-?[0-9]{1,7})") for name in ("xmin", "ymin", "xmax", "ymax"))
-_CHAINS = f"((?:{_element('name', '[1-9][0-9]{0,18}')})+)"
+_CHAIN = "[1-9][0-9]{0,18}"
+_CHAINS = f"{_element('name', f'({_CHAIN})')}((?:{_element('name', _CHAIN)})*)"
 _BOXED = _element("bndbox", _BLANK, *_CORNERS)
 _NAMED = _element("scene", "[01]") + _element("nobndbox", "[01]")
 _BEGIN = re.compile(f"{_BLANK}<annotation>{_BLANK}{_FILE}{_SIZE}", re.ASCII)
@@ -53,20 +54,21 @@ def annotation(data: bytes, file_name: str) -> tuple[Size, Boxes]:
     begin = _BEGIN.match(text)
     if begin is None or begin[1] != file_name:
         raise RecordError(f"malformed annotation: {text[:60]!r} does not begin that of {file_name}")
-    # Text before an object and its groups (chains, corners), again and again, and the text after the last.
+    # Text before an object and its groups (chain, more chains, corners), again and again, and the text after the last.
     parts = _OBJECT.split(text[begin.end() :])
-    if any(parts[:-1:6]) or not _END.fullmatch(parts[-1]):
-        raise RecordError(f"malformed annotation: {(''.join(parts[:-1:6]) or parts[-1])[:60]!r} in {file_name}")
+    if any(parts[:-1:7]) or not _END.fullmatch(parts[-1]):
+        raise RecordError(f"malformed annotation: {(''.join(parts[:-1:7]) or parts[-1])[:60]!r} in {file_name}")
     return Size(int(begin[2]), int(begin[3])), _boxes(parts)
 
 
 def _boxes(parts: list[str]) -> dict[str, list[XYXY]]:
     boxes: dict[str, list[XYXY]] = {"0": []}
-    for names, x1, y1, x2, y2 in zip(*(parts[group::6] for group in range(1, 6)), strict=True):
-        box = [(int(x1), int(y1), int(x2), int(y2))] if x1 is not None else []
-        name, _, more = names[len("<name>") :].partition("</name>")
-        for chain in _NUMBER.findall(names) if "<" in more else (name,):
-            boxes.setdefault(chain, []).extend(box)
+    for _, chain, more, x1, y1, x2, y2 in zip(*[iter(parts)] * 7, strict=False):  # what is left over is the last text
+        box = (int(x1), int(y1), int(x2), int(y2)) if x1 is not None else None
+        for one in (chain, *_NUMBER.findall(more)) if more else (chain,):
+            found = boxes.setdefault(one, [])
+            if box:
+                found.append(box)
     return boxes
 
 
@@ -91,6 +93,23 @@ def parts(line: str) -> list[str]:
     if "[" in between or "]" in between:
         raise RecordError(f"malformed sentence: a bracket out of place in {line[:200]!r}")
     return found
+
+
+def taken_apart(said: Sequence[str]) -> list[list[str] | str]:
+    """Each of the sentences as ``parts`` takes it apart, or why it cannot be."""
+    found: list[list[str] | str] = [_PHRASE.split(line) for line in said]
+    # As a rule all of them are tidy and have the brackets of their phrases and no more, which is seen at once.
+    phrases, whole = (sum(map(len, found)) - len(found)) // 3, "".join(said)
+    if all_tidy(said) and whole.count("[") == whole.count("]") == phrases:
+        return found
+    return [_parts_or_why(line) for line in said]
+
+
+def _parts_or_why(line: str) -> list[str] | str:
+    try:
+        return parts(line)
+    except RecordError as error:
+        return str(error)
 
 
 def pieces(line: str) -> list[str | Mention]:

@@ -5,12 +5,13 @@ cannot be read, or where a sentence's marks are broken, it costs the sentences a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
-from converters._block import Block, InBlocks, Spans
-from converters._entities import SENTENCES, Boxes, Mention, annotation, lines, parts, pieces_of, unread
+from converters._block import NO_THING, ROW_ENDS, Block, InBlocks, Spans
+from converters._entities import SENTENCES, Boxes, Mention, annotation, lines, pieces_of, taken_apart, unread
 from converters._flickr30k import NAMES, Sentence, flickr_image
 from converters._flickr30k_files import File, in_folders, in_zip, picture_ids, unrelated_sentences
 from converters._table import Form, Reading, Row, malformed
@@ -23,6 +24,7 @@ COUNTS = {
     "phrases": {"train": 524_520, "val": 17_728, "test": 17_519},
 }
 _PICTURES = 50  # of a block
+_LEFT_OUT: Spans = ("left out", ROW_ENDS, "\n")
 _JSON = msgspec.json.Encoder()
 
 
@@ -30,6 +32,7 @@ class _Picture(NamedTuple):
     id: str
     image: ImageRef
     said: list[str]
+    apart: list[list[str] | str]
     boxes: Boxes
     why: str
 
@@ -41,18 +44,17 @@ class _Things(NamedTuple):
     boxes: list[XYXY]
     sizes: list[tuple[int, int]]
 
-    def of(self, picture: _Picture) -> dict[str, int | None]:
-        """The picture's chains, each with the place of its boxes, None where it has none."""
-        known = {chain: self._place(boxes) if boxes else None for chain, boxes in picture.boxes.items()}
-        size = (picture.image.width or 0, picture.image.height or 0)
-        self.sizes.extend([size] * (len(self.boxes) - len(self.sizes)))
+    def of(self, picture: _Picture) -> dict[str, int]:
+        """The picture's chains, each with the place of its boxes, -1 where it has none."""
+        known, (runs, placed, sizes) = {}, self
+        for one, boxes in picture.boxes.items():
+            known[one] = len(runs) if boxes else NO_THING
+            if boxes:
+                begin = len(placed)
+                placed += boxes if len(boxes) == 1 else sorted(set(boxes))
+                runs.append((begin, len(placed)))
+        sizes += [(picture.image.width or 0, picture.image.height or 0)] * (len(placed) - len(sizes))
         return known
-
-    def _place(self, boxes: Sequence[XYXY]) -> int:
-        begin = len(self.boxes)
-        self.boxes.extend(boxes if len(boxes) == 1 else sorted(set(boxes)))
-        self.runs.append((begin, len(self.boxes)))
-        return len(self.runs) - 1
 
 
 def entities_forms(counts: Mapping[str, int]) -> tuple[Form, ...]:
@@ -79,43 +81,47 @@ def zip_blocks(reading: Reading) -> Iterator[Block | Row]:
 def _blocks(reading: Reading, ids: str, unrelated: str, file: File) -> Iterator[Block | Row]:
     unwanted = unrelated_sentences(unrelated)
     run: list[_Picture] = []
+
+    def block() -> Block:  # and nothing of it stays here
+        nonlocal run
+        pictures, run = run, []
+        return _block(reading, pictures, unwanted)
+
     for id in picture_ids(ids):
         try:
             image = flickr_image(id)  # before files of that name are looked for
             run.append(_picture(id, image, lines(file(f"Sentences/{id}.txt")), file))
         except RecordError as error:
-            yield _block(reading, run, unwanted)
+            yield block()
             yield from (malformed(reading, f"{id[:40]}-{number}", str(error)) for number in range(SENTENCES))
-            run = []
         if len(run) == _PICTURES:
-            yield _block(reading, run, unwanted)
-            run = []
-    yield _block(reading, run, unwanted)
+            yield block()
+    yield block()
 
 
 def _picture(id: str, image: ImageRef, said: list[str], file: File) -> _Picture:
+    apart = taken_apart(said)
     try:
         size, boxes = annotation(file(f"Annotations/{id}.xml"), f"{id}.jpg")
     except RecordError as error:
-        return _Picture(id, image, said, {}, str(error))
-    return _Picture(id, flickr_image(id, size), said, boxes, "")
+        return _Picture(id, image, said, apart, {}, str(error))
+    return _Picture(id, flickr_image(id, size), said, apart, boxes, "")
 
 
 def _block(reading: Reading, run: Sequence[_Picture], unwanted: frozenset[str]) -> Block:
-    things, fewest = _Things([], [], []), int(reading.options.get("min_phrases", "0"))
+    things, found = _Things([], [], []), list[Spans | None]()
+    for picture in run:
+        known, fewest = things.of(picture), int(reading.options.get("min_phrases", "0"))
+        found += [None if picture.why else _spans(apart, known, fewest) for apart in picture.apart]
     ids = [f"{picture.id}-{number}" for picture in run for number in range(SENTENCES)]
-    of = [picture for picture in run for _ in range(SENTENCES)]
-    apart = [_apart(line) for picture in run for line in picture.said]
-    alone = {at for at, id in enumerate(ids) if id in unwanted or not _usable(apart[at], of[at], fewest)}
-    asked = {of[at].id for at in {*range(len(ids))} - alone}
-    known = [things.of(picture) if picture.id in asked else {} for picture in run]
+    images = [_JSON.encode(picture.image).decode() for picture in run]
+    spans = [*chain.from_iterable(_LEFT_OUT if one is None else one for one in found)]
     x, y, right, below = zip(*things.boxes, strict=True) if things.boxes else ((),) * 4
-    images = {picture.id: _JSON.encode(picture.image).decode() for picture in run}
     return Block(
         ids=ids,
-        images=[images[picture.id] for picture in of],
-        texts=["alone" if at in alone else _text(found) for at, found in enumerate(apart)],
-        row=lambda at: _sentence(reading, of[at], at % SENTENCES, apart[at], ids[at] in unwanted),
+        images=[image for image in images for _ in range(SENTENCES)],
+        texts=_texts(spans),
+        row=lambda at: _sentence(reading, run[at // SENTENCES], at % SENTENCES, ids[at] in unwanted),
         # From 1-based pixels, last ones included.
         xywh=(
             [side - 1 for side in x],
@@ -124,41 +130,34 @@ def _block(reading: Reading, run: Sequence[_Picture], unwanted: frozenset[str]) 
             [end - side + 1 for side, end in zip(y, below, strict=True)],
         ),
         sizes=[[size[side] for size in things.sizes] for side in range(2)],
-        alone=alone,
-        spans=[("",) if at in alone else _spans(found, known[at // SENTENCES]) for at, found in enumerate(apart)],
+        alone={at for at, (id, one) in enumerate(zip(ids, found, strict=True)) if one is None or id in unwanted},
+        spans=spans,
         things=things.runs,
     )
 
 
-def _apart(line: str) -> list[str] | str:
-    """The sentence taken apart, or why it cannot be."""
-    try:
-        return parts(line)
-    except RecordError as error:
-        return str(error)
-
-
-def _usable(apart: list[str] | str, picture: _Picture, fewest: int) -> bool:
-    if isinstance(apart, str) or picture.why:
-        return False
-    boxes = [picture.boxes.get(chain) for chain in apart[1::3]]
-    return None not in boxes and len(boxes) - boxes.count([]) >= fewest
-
-
-def _text(apart: list[str] | str) -> str:
-    pairs = zip(apart[::3], [*apart[2::3], ""], strict=True) if isinstance(apart, list) else ()
-    return "".join([part for pair in pairs for part in pair])
-
-
-def _spans(apart: list[str] | str, known: Mapping[str, int | None]) -> Spans:
-    spans: list[Any] = [*apart]
-    spans[1::3] = [known[chain] for chain in spans[1::3]]
+def _spans(apart: list[str] | str, known: Mapping[str, int], fewest: int) -> Spans | None:
+    """The sentence as spans, a line; None where it is no such sentence as is asked for."""
+    if isinstance(apart, str):
+        return None
+    things = [*map(known.get, apart[1::3])]
+    if None in things or len(things) - things.count(NO_THING) < fewest:
+        return None
+    spans: list[Any] = [*apart, ROW_ENDS, "\n"]
+    spans[1:-2:3] = things
     return spans
 
 
-def _sentence(reading: Reading, picture: _Picture, number: int, apart: list[str] | str, unrelated: bool) -> Row:
-    id, line, why = f"{picture.id}-{number}", picture.said[number], picture.why
-    found: Sequence[str | Mention] = unread(line) if isinstance(apart, str) else pieces_of(apart)
+def _texts(spans: Spans) -> list[str]:
+    """The lines of text that spans are, without anything's place."""
+    words = [*spans]
+    del words[1::3]
+    return "".join(words).split("\n")[:-1]
+
+
+def _sentence(reading: Reading, picture: _Picture, number: int, unrelated: bool) -> Row:
+    id, apart, why = f"{picture.id}-{number}", picture.apart[number], picture.why
+    found: Sequence[str | Mention] = unread(picture.said[number]) if isinstance(apart, str) else pieces_of(apart)
     if isinstance(apart, str):
         why = why or apart
         if not found:

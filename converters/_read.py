@@ -168,7 +168,7 @@ def runs(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[list[T
         raise SourceError(f"{path}: not the JSON it should be: {error}") from error
     else:
         data = b""
-        yield from (typed[at : at + RUN] for at in range(0, len(typed), RUN))
+        yield from in_runs(typed)
         return
     run: list[T] = []
     for index, item in enumerate(decode(data, list[msgspec.Raw], path)):
@@ -182,6 +182,11 @@ def runs(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[list[T
             run.append(found)
     if run:
         yield run
+
+
+def in_runs(items: list[T]) -> Iterator[list[T]]:
+    """The items in lists of some thousands."""
+    return (items[at : at + RUN] for at in range(0, len(items), RUN))
 
 
 def entries(data: bytes | msgspec.Raw, kind: type[T], path: str) -> Iterator[tuple[str, T | Broken]]:

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from converters._downloads import FAILED, SUCCESS, finished, pictures
-from converters._links import batches
 from converters._read import Broken, objects
 from converters._table import Carried, Form, LinkList, Reading, Row, Rows, malformed
 from schemas.errors import Filtered, RecordError, TextError
@@ -142,6 +141,8 @@ def link_form(
     """A published list of links, which can be converted as it is, without pictures, or be fetched."""
 
     def rows(reading: Reading) -> Iterator[Row]:
+        from converters._links import batches  # and with it pyarrow, as in converters/_downloads.py
+
         place = 0
         for batch in batches(links, reading.files, ROWS):
             yield from _rows(reading, objects(batch.to_pylist(), kind), made, place)

@@ -6,7 +6,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from converters._read import seekable
 from schemas.errors import RecordError, SourceError
@@ -17,19 +16,13 @@ _LOCAL = 30  # bytes before each member; the last four are the lengths of its na
 _MORE = 128  # read at once with it, for these
 _END = struct.Struct("<4s4H2LH")
 _ENTRY = struct.Struct("<4s2x3H4x3L3H8xL")
+_STATED = struct.Struct("<8x2H4x3L14xL")  # what a _Listed is of such an entry
+_LENGTHS = struct.Struct("<2H")
 _File = io.FileIO | io.BytesIO
 _LATEST, _ENCRYPTED, _LONG = 63, 1, 2**32 - 1
 
 
-class _Listed(NamedTuple):
-    """What the directory states of a member."""
-
-    flags: int
-    method: int
-    crc: int
-    packed: int
-    size: int
-    at: int
+_Listed = tuple[int, int, int, int, int, int]  # flags, method, CRC, size packed and not, where it begins: of a member
 
 
 def members(path: str, most: int) -> Callable[[str], bytes]:
@@ -54,7 +47,7 @@ def _any_directory(file: _File) -> Callable[[str], _Listed | None]:
         if info is None:
             return None
         sizes = info.compress_size, info.file_size, info.header_offset
-        return _Listed(info.flag_bits, info.compress_type, info.CRC, *sizes)
+        return info.flag_bits, info.compress_type, info.CRC, *sizes
 
     return listed
 
@@ -100,36 +93,37 @@ def _listed(directory: bytes, places: Mapping[bytes, int], name: str) -> _Listed
     at = places.get(name.encode(errors="surrogatepass"))
     if at is None:
         return None
-    _, _, flags, method, crc, packed, size, _, _, _, start = _ENTRY.unpack_from(directory, at)
-    return _Listed(flags, method, crc, packed, size, start)
+    return _STATED.unpack_from(directory, at)
 
 
 def _member(file: _File, name: str, listed: _Listed | None, most: int) -> bytes:
     # Not by zipfile, which opens members one by one as files and takes three times as long for small ones.
     if listed is None:
         raise RecordError(f"no such zip member: {name}")
-    if listed.flags & _ENCRYPTED or listed.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    flags, method, crc, length, size, at = listed
+    if flags & _ENCRYPTED or method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise RecordError(f"zip member unreadable: {name} is encrypted, or neither stored nor deflated")
-    if listed.size > most:
-        raise RecordError(f"zip member too long: {name}: {listed.size:,} bytes, at most {most:,}")
+    if size > most:
+        raise RecordError(f"zip member too long: {name}: {size:,} bytes, at most {most:,}")
     try:
-        packed = _packed(file, listed, most)
-        deflated = listed.method == zipfile.ZIP_DEFLATED
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, listed.size + 1) if deflated else packed
+        # What is deflated is hardly ever longer than what it was; where more is stated than that, less is read.
+        packed = _packed(file, at, min(length, 2 * most))
+        deflated = method == zipfile.ZIP_DEFLATED
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, size + 1) if deflated else packed
     except (zlib.error, OSError) as error:
         raise RecordError(f"zip member unreadable: {name}: {error}") from error
-    if len(content) != listed.size or zlib.crc32(content) != listed.crc:
+    if len(content) != size or zlib.crc32(content) != crc:
         raise RecordError(f"zip member unreadable: {name} is not the bytes that the zip's directory states")
     return content
 
 
-def _packed(file: _File, listed: _Listed, most: int) -> bytes:
-    # What is deflated is hardly ever longer than what it was; where more is stated than that, less is read.
-    length = min(listed.packed, 2 * most)
-    file.seek(listed.at)
+def _packed(file: _File, at: int, length: int) -> bytes:
+    file.seek(at)
     found = file.read(_LOCAL + _MORE + length)
-    start = _LOCAL + int.from_bytes(found[26:28], "little") + int.from_bytes(found[28:30], "little")
+    if len(found) < _LOCAL:
+        return b""
+    start = _LOCAL + sum(_LENGTHS.unpack_from(found, 26))
     if start > _LOCAL + _MORE:
-        file.seek(listed.at + start)
+        file.seek(at + start)
         return file.read(length)
     return found[start : start + length]

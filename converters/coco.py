@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from converters._block import Block, InBlocks, InJson, Told, in_blocks
-from converters._coco import Caption, Picture, image_id, outer, picture_ref, pictures
+from converters._coco import Caption, Picture, captions, image_id, picture_ref
 from converters._karpathy import Picture as _Named
 from converters._karpathy import dataset_rows, entry_rows
-from converters._read import read, runs
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, record_of
 from schemas.prompt import Wording
 from schemas.record import Record, image_ref
@@ -43,10 +42,8 @@ class _Sentence(msgspec.Struct, frozen=True):
 def published_blocks(reading: Reading) -> Iterator[Block | Row]:
     """One row per annotation; a picture's size is what ``images`` states of it."""
     (path,) = reading.files
-    file = outer(read(path), path)
-    known, entries = pictures(file.images, path), runs(file.annotations, Caption, path)
+    known, entries = captions(path)
     images = InJson[int](lambda number: picture_ref(number, known))
-    del file  # its bytes, once they are typed
 
     def block(run: list[Caption]) -> Block:
         return Block(

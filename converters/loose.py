@@ -19,7 +19,6 @@ from zlib import crc32
 
 import msgspec
 
-from converters._links import batches
 from converters._read import items, read
 from converters._table import (
     Form,
@@ -78,6 +77,8 @@ def _answered(reading: Reading, _: int, entry: _Entry) -> Row:
 
 def numbered_rows(reading: Reading) -> Iterator[Row]:
     """One row per line; its number and the checksum of its link are what its picture is called."""
+    from converters._links import batches  # and with it pyarrow: see converters/_downloads.py
+
     found = (row for batch in batches(_LINES, reading.files, ROWS) for row in batch.to_pylist())
     return each(reading, found, _numbered)
 

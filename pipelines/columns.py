@@ -5,13 +5,14 @@ Of a row that is not sure nothing is said: it goes the long way, alone.
 
 import codecs
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from converters._block import Spans
+from converters._block import ROW_ENDS, Spans
 from converters._read import collector_resting
 from schemas.box import BINS, DECIMALS, Codec
 from schemas.errors import TextError
@@ -19,6 +20,7 @@ from schemas.text import MAX_CHARS, harmless, tidy
 
 Sure = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 _MILLION = 10.0**DECIMALS
 _BLANK, _ODD = 1, 2
@@ -39,11 +41,16 @@ class Boxes(NamedTuple):
 
 
 class Grounded(NamedTuple):
-    """Texts with their things' boxes in them, None where that is not sure; these boxes as JSON, and their places."""
+    """Texts with their things' boxes in them, a row each; these boxes as JSON, and their sides, row after row.
 
-    texts: list[str | None]
+    ``ends`` say where each row's boxes end, after a 0; ``sure`` which rows are.
+    """
+
+    texts: list[str]
     boxes: list[str]
-    places: list[list[int]]
+    sides: Doubles
+    ends: Places
+    sure: Sure
 
 
 def _as_odd(error: Any) -> tuple[str, int]:
@@ -103,31 +110,35 @@ def boxes_in_json(xywh: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]
         return Boxes(tokens, _lines(sides.T.tolist()), sides.T, sure)
 
 
-def grounded(spans: Iterable[Spans], things: Sequence[tuple[int, int]], boxes: Boxes) -> Grounded:
+def grounded(spans: Spans, things: Sequence[tuple[int, int]], boxes: Boxes) -> Grounded:
     """What ``spans`` take apart (see converters/_block.py), put together with the tokens of each thing's boxes."""
-    unsure = {*np.flatnonzero(~boxes.sure).tolist()}
-    places = [range(*thing) for thing in things]
-    tokens = ["" if unsure.intersection(run) else "<delim>".join([boxes.tokens[at] for at in run]) for run in places]
-    json = [",".join([boxes.json[at] for at in run]) for run in places]
-    found = Grounded([], [], [])
-    for row in spans:
-        within = [thing for thing in row[1::3] if thing is not None]
-        found.texts.append(_grounded(row, tokens))
-        found.boxes.append(",".join([json[thing] for thing in within]))
-        found.places.append([at for thing in within for at in places[thing]])
-    return found
+    texts, at, words = spans[::3], spans[1::3], spans[2::3]
+    # By their numbers these two, -1 and -2, are the last ones of every list.
+    begins = [*["<p>"] * len(things), "", ""]
+    tokens = [f"</p> {'<delim>'.join(boxes.tokens[begin:end])}" for begin, end in things] + ["", ""]
+    json = [f"{','.join(boxes.json[begin:end])}," for begin, end in things] + ["\n", ""]
+    said = zip(texts, map(begins.__getitem__, at), words, map(tokens.__getitem__, at), strict=True)
+    placed = "".join(map(json.__getitem__, at)).replace(",\n", "\n")
+    return Grounded(
+        "".join(chain.from_iterable(said)).split("\n")[:-1],
+        placed.split("\n")[:-1],
+        *_of_rows(texts, np.array(at, int), np.array([*things, (0, 0), (0, 0)], int), boxes),
+    )
 
 
-def _grounded(row: Spans, tokens: Sequence[str]) -> str | None:
-    said, after_box = "", False
-    for text, thing, words in zip(row[::3], row[1::3], row[2::3], strict=False):
-        if thing is None:
-            said, after_box = f"{said}{text}{words}", False
-        elif not tokens[thing] or (after_box and not text):  # the latter is refused
-            return None
-        else:
-            said, after_box = f"{said}{text}<p>{words}</p> {tokens[thing]}", True
-    return f"{said}{row[-1]}"
+def _of_rows(texts: Spans, at: Places, runs: Places, boxes: Boxes) -> tuple[Doubles, Places, Sure]:
+    """The sides of all boxes, where each row's end, and which rows are sure."""
+    ended, boxed = at == ROW_ENDS, at >= 0
+    odd = np.concatenate(([0], np.cumsum(~boxes.sure)))
+    unsure = (odd[runs[:, 1]] > odd[runs[:, 0]])[at]
+    # Words with boxes right after others would be refused.
+    unsure[1:] |= boxed[1:] & boxed[:-1] & (np.fromiter(map(len, texts), int, len(texts))[1:] == 0)
+    sure = np.ones(np.count_nonzero(ended), bool)
+    sure[(np.cumsum(ended) - ended)[unsure]] = False
+    counts = (runs[:, 1] - runs[:, 0])[at]
+    after = np.cumsum(counts)
+    places = np.arange(counts.sum()) + np.repeat(runs[at, 0] - after + counts, counts)
+    return boxes.sides[places], np.concatenate(([0], after[ended])), sure
 
 
 def _rounded(values: Doubles) -> Doubles:

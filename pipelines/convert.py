@@ -9,14 +9,14 @@ from typing import IO, NamedTuple, TypeVar
 import msgspec
 
 from converters import find
-from converters._block import Block, InBlocks
+from converters._block import InBlocks
 from converters._files import Found as Files
 from converters._files import resolve
 from converters._table import Malformed, Pictured, Reading, Row, Source, Variant
 from pipelines.loss import Loss
 from pipelines.options import chosen_options
 from pipelines.progress import Progress, progress
-from pipelines.rendered import Ids, Lines, compiled_all, rendered
+from pipelines.rendered import Ids, Lines, compiled_all, next_rendered
 from pipelines.sampling import at_most
 from schemas.box import Size, widened
 from schemas.errors import ConfigError, Filtered, RecordError, unknown
@@ -124,8 +124,9 @@ def outcomes_and_lines(job: Job, wording: Wording, size_of: SizeOf | None = None
     if not variants or job.max_records is not None or not isinstance(form.rows, InBlocks):
         yield from _fewer(job, wording, size_of)
         return
-    for block in form.rows.blocks(_reading(job)):
-        for found in rendered(block, variants, ids, wording.codec) if isinstance(block, Block) else (block,):
+    blocks = iter(form.rows.blocks(_reading(job)))
+    while (run := next_rendered(blocks, variants, ids, wording.codec)) is not None:
+        for found in run:
             if isinstance(found, Lines):
                 yield found
                 continue

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters._block import Block, InBlocks, Told
+from converters._read import collector_resting
 from converters._table import Form, Row, Variant
 from pipelines.columns import Doubles, Sure, boxes_in_json, grounded, texts_in_json
 from pipelines.compiled import Compiled, compiled
@@ -84,9 +85,26 @@ def compiled_all(form: Form, variants: Sequence[Variant], source: str, split: st
     return [one for one in found if one] if all(found) else []
 
 
+def next_rendered(
+    blocks: Iterator[Block | Row], variants: Sequence[Compiled], ids: Ids, by: Codec
+) -> list[Lines | Row] | None:
+    """The next block's rows, ``rendered``, or what stands between two; None after the last."""
+
+    def found() -> list[Lines | Row] | None:
+        block = next(blocks, None)
+        if isinstance(block, Block):
+            return [*rendered(block, variants, ids, by)]
+        return None if block is None else [block]
+
+    with collector_resting():  # a block is thousands of small things in no cycle, all gone when it is about again
+        return found()
+
+
 def rendered(block: Block, variants: Sequence[Compiled], ids: Ids, by: Codec) -> Iterator[Lines | Row]:
     """The block's rows in their order: lines of those that are sure, and the others as they are."""
-    if not block.ids:
+    if len(block.alone) == len(block.ids):
+        ids.add(block.ids, ())
+        yield from map(block.row, range(len(block.ids)))
         return
     boxed = sum(variant.boxed for variant in variants)
     columns = _columns(block, by) if boxed else _plain_columns(block)
@@ -127,12 +145,9 @@ def _columns(block: Block, by: Codec) -> _Columns:
         return _Columns(values, sure & boxes.sure, boxes.sides, np.arange(len(sure) + 1))
     said = grounded(block.spans, block.things, boxes)
     # Spans are put in as they are given, so that nothing in them may have been tidied or escaped.
-    as_given = map(operator.is_, values["text"], block.texts)
-    sure = sure & [one and text is not None for one, text in zip(as_given, said.texts, strict=True)]
-    ends = np.cumsum([0, *map(len, said.places)])
-    sides = boxes.sides[np.fromiter(chain.from_iterable(said.places), int, ends[-1])]
+    as_given = np.fromiter(map(operator.is_, values["text"], block.texts), bool, len(sure))
     values |= {"grounded": said.texts, "boxes": said.boxes}
-    return _Columns(values, sure, sides, ends)
+    return _Columns(values, sure & said.sure & as_given, said.sides, said.ends)
 
 
 def _fit_for_keys(ids: Sequence[str]) -> Sure | np.bool_:

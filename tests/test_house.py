@@ -113,3 +113,8 @@ def test_no_function_is_longer_than_sixty_lines() -> None:
 def test_no_room_or_module_has_a_name_that_says_nothing() -> None:
     vague = {path for path in files(*ROOMS) if VAGUE & {part.strip("_") for part in module(path).split(".")}}
     assert vague == set()
+
+
+def test_sources_are_found_without_what_only_tables_are_read_with() -> None:
+    found = "import sys, converters, pipelines.convert; converters.sources(); sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", found], check=False).returncode == 0

@@ -120,6 +120,13 @@ def test_a_picture_has_the_annotated_size_where_there_is_one(put: Put, run: Run)
     assert sizes == {"coco/7": (640, 427), "coco/8": (None, None), "coco/999": (None, None)}
 
 
+def test_a_picture_that_is_listed_with_two_sizes_has_none(put: Put, run: Run) -> None:
+    images = [{"id": 1, "width": 640, "height": 480}, {"id": 1, "width": 480, "height": 640}]
+    put("captions_train2017.json", {"images": images, "annotations": [{"id": 5, "image_id": 1, "caption": "a dog"}]})
+    (found,) = run("coco_caption", "train")
+    assert found.image is not None and found.image.id == "coco/1" and found.image.width is None
+
+
 def test_pictures_without_captions_are_left_alone(put: Put, run: Run) -> None:
     put("captions_train2014.json", CAPTIONS)
     assert "coco/9" not in {one.image.id for one in run("coco_caption", "train") if one.image}

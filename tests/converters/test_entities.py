@@ -1,8 +1,10 @@
 """The two files of Flickr30k Entities, each alone: the strict XML, and sentences with marks."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from converters._entities import Mention, annotation, lines, pieces, plain
+from converters._entities import Mention, annotation, lines, parts, pieces, plain, taken_apart
 from schemas.box import Size
 from schemas.errors import RecordError
 
@@ -141,3 +143,29 @@ def test_a_file_of_other_than_five_sentences_is_refused(data: bytes) -> None:
 def test_sentences_that_are_no_utf_8_are_refused() -> None:
     with pytest.raises(RecordError, match=r"^malformed sentences: no UTF-8"):
         lines("caf\u00e9\nb\nc\nd\ne".encode("latin-1"))
+
+
+MARKED = (
+    "[/EN#1/people a man]",
+    "[/EN#0/notvisual it]",
+    "[/EN#2/a/b  c]",
+    "[/EN#",
+    "[",
+    "]",
+    " ",
+    "  ",
+    "\t",
+    "and",
+    "é",
+)
+
+
+@given(st.lists(st.lists(st.sampled_from(MARKED), max_size=5).map("".join), min_size=1, max_size=5))
+def test_sentences_come_apart_together_as_each_does_alone(said: list[str]) -> None:
+    for line, found in zip(said, taken_apart(said), strict=True):
+        if isinstance(found, str):
+            with pytest.raises(RecordError) as refused:
+                parts(line)
+            assert found == str(refused.value)
+        else:
+            assert found == parts(line)

@@ -1,5 +1,6 @@
 """Lines written many at once are, to the last byte, those that row by row are written; so is all that is counted."""
 
+import gc
 import io
 import json
 import pickle
@@ -14,10 +15,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from converters import sources
-from converters._block import InBlocks
+from converters._block import Block, InBlocks
+from converters._table import Reading
 from pipelines.columns import boxes_in_json
 from pipelines.convert import Converted, Job, Outcome, convert, job, outcomes, outcomes_and_lines
-from pipelines.rendered import Lines
+from pipelines.rendered import Ids, Lines, compiled_all, rendered
 from schemas.box import CODECS, Size, encode, from_xywh
 from schemas.dialect import box_text
 from schemas.errors import BoxcarError
@@ -130,6 +132,7 @@ def captions(root: Path, said: list[tuple[int, int, Any]], pictures: list[tuple[
     [(1, 1, "a dog"), (2, 1, " a"), (2, 1, "b"), (1, 1, "\ud800"), (3, 1, "c"), (3, 2, "d")], [(1, 640)], Wording()
 )
 @example([(2, 1, "a <b"), (3, 1, None), (2, 1, "b")], [], Wording())
+@example([(1, 1, "a")], [(1, 640), (1, 480)], Wording())
 @example([(2, 1, "b"), (3, 1, None), (2, 1, "a <b"), (2, 1, "c")], [], Wording())
 @example([(1, 1, ""), (1, 1, "a"), (2, 1, "a "), (3, 1, "b\n"), (4, 1, "\nb"), (5, 1, "b\nc")], [], Wording())
 def test_any_captions(tmp_path: Path, said: Any, pictures: Any, wording: Wording) -> None:
@@ -216,6 +219,11 @@ def annotated(id: int, objects: list[tuple[list[str], Any]]) -> str:
 @example(
     [([(["1"], (30, 1, 50, 50)), (["1"], (1, 1, 20, 20)), (["1"], (1, 1, 20, 20))], ["[/EN#1/x a]"] * 5)], Wording()
 )
+@example([([(["1"], (1, 1, 50, 50))], ["b [/EN#1/x a][/EN#1/x b]", "b [/EN#1/x a] c", "b", "c", "d"])], Wording())
+@example(
+    [([(["1"], (1, 1, 5, 5)), (["2"], (1, 1, 90, 90))], ["[/EN#1/x a]", '"[/EN#2/x a]', "b", "c", "d"])],
+    Wording(),
+)
 @example([([(["1"], (0, 1, 50, 50)), (["2"], (1, 1, 50, 50))], ["[/EN#1/x a] [/EN#2/x b]"] * 5)], Wording())
 def test_any_sentences(tmp_path: Path, pictures: Any, wording: Wording) -> None:
     (tmp_path / "train.txt").write_text("".join(f"{id}\n" for id in range(len(pictures) + 1)))
@@ -265,3 +273,27 @@ def test_a_bound_and_a_limit_are_kept_row_by_row(demo_files: Path) -> None:
     one = job("coco_caption", str(demo_files / "coco"), "train", max_records=10)
     assert all(isinstance(found, Outcome) for found in outcomes_and_lines(one, Wording()))
     assert converted(one, Wording())[0].count(b"\n") == 10
+
+
+def test_the_collector_rests_while_a_block_is_made_and_no_longer(demo_files: Path) -> None:
+    one = job("coco_caption", str(demo_files / "coco"), "train")
+    form, resting = one.found.form, list[bool]()
+
+    def blocks(reading: Any) -> Any:
+        for block in form.rows.blocks(reading):  # type: ignore[attr-defined]
+            resting.append(not gc.isenabled())
+            yield block
+
+    watched = replace(one, found=replace(one.found, form=replace(form, rows=InBlocks(blocks))))
+    assert all(gc.isenabled() for _ in outcomes_and_lines(watched, Wording()))
+    assert resting and all(resting)
+
+
+def test_an_id_among_rows_that_all_went_alone_is_not_new_to_a_later_block(demo_files: Path) -> None:
+    one, ids = job("coco_caption", str(demo_files / "coco"), "train"), Ids()
+    assert isinstance(one.found.form.rows, InBlocks)
+    (block,) = one.found.form.rows.blocks(Reading("coco_caption", "train", one.found.files, {}))
+    assert isinstance(block, Block)
+    variants = compiled_all(one.found.form, one.variants, "coco_caption", "train", Wording())
+    for again in (replace(block, alone=range(len(block.ids))), block):
+        assert not any(isinstance(found, Lines) for found in rendered(again, variants, ids, CODECS["round-100"]))
