@@ -24,7 +24,7 @@ from converters._web import (
     whence,
     whence_id,
 )
-from schemas.errors import Filtered, RecordError, SourceError, TextError
+from schemas.errors import Filtered, RecordError, TextError
 from schemas.record import ImageRef, Score
 
 SPLITS = {"train": ""}
@@ -202,13 +202,14 @@ def test_a_picture_that_was_loaded_needs_its_link_and_another_has_it_where_it_is
 
 
 @pytest.mark.parametrize("form", ["img2dataset", "files"])
-def test_rows_that_are_gone_from_a_download_are_missed(tmp_path: Path, form: str) -> None:
+def test_rows_that_are_gone_from_a_download_are_malformed_ones(tmp_path: Path, form: str) -> None:
     told_of = {"url": "http://a.example/1", "caption": "x", "key": "000000000", "status": "success"}
     pq.write_table(pa.Table.from_pylist([told_of]), tmp_path / "00000.parquet")
     (tmp_path / "00000_stats.json").write_text('{"count": 2}')
     file = Path(f"{tmp_path}/00000.tar" if form == "img2dataset" else f"{tmp_path}/00000")
-    with pytest.raises(SourceError, match=r"found 1 rows: wanted 2, the count in 00000_stats\.json"):
-        rows(form, file)
+    there, gone = rows(form, file)
+    assert not isinstance(there, Malformed)
+    assert isinstance(gone, Malformed) and gone.why == "lost row: the table has 1 of 2"
 
 
 def test_both_layouts_of_a_download_carry_pictures_and_want_their_proof() -> None:
