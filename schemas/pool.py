@@ -1,16 +1,15 @@
 """A pool's config (what a person writes), its receipts and its manifest (what a build leaves)."""
 
 import re
-import reprlib
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from schemas.box import CODECS, DEFAULT_CODEC
-from schemas.errors import ConfigError, unknown
+from schemas.config import Config, validated
+from schemas.errors import unknown
 from schemas.ledger import Tally
 from schemas.text import TASKS
 
@@ -44,11 +43,7 @@ ByteSize = Annotated[int, BeforeValidator(_size_in_bytes), Field(ge=1024)]
 CodecName = Annotated[str, AfterValidator(_known_codec)]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SourceEntry(_Config):
+class SourceEntry(Config):
     """One source of a pool: where it lies, which splits and tasks of it, how much of it may be rejected.
 
     ``max_records`` keeps that many records of each split and task, chosen by hash, and leaves out the rest, counted.
@@ -59,12 +54,12 @@ class SourceEntry(_Config):
     splits: list[str] = Field(min_length=1)
     form: Annotated[str, BeforeValidator(lambda form: str(form) if isinstance(form, int) else form)] = "auto"
     tasks: Annotated[list[str], Field(min_length=1)] | None = None
-    options: dict[str, Annotated[str, BeforeValidator(_as_written)]] = {}
+    options: dict[str, Annotated[str, BeforeValidator(_as_written)]] = Field(default_factory=dict)
     max_records: int | None = Field(None, ge=1)
     max_reject: float = Field(0.01, ge=0, le=1)
 
 
-class ImagePolicy(_Config):
+class ImagePolicy(Config):
     """What is done to pictures: nothing unless one of these says so.
 
     ``check: header`` keeps JPEGs of which no more than the header was looked at, for pictures that were checked before;
@@ -84,20 +79,20 @@ class ImagePolicy(_Config):
         return self
 
 
-class ShardPolicy(_Config):
+class ShardPolicy(Config):
     """Where the plan cuts: a shard is closed before it would pass either bound."""
 
     max_bytes: ByteSize = 512 * 2**20
     max_samples: int = Field(10_000, ge=1)
 
 
-class Multitask(_Config):
+class Multitask(Config):
     """Conversations to be made of each picture's own records of these tasks, within one split."""
 
     min_turns: int = Field(2, ge=2)
     max_turns: int = Field(6, ge=2)
     per_picture: int = Field(1, ge=1)
-    tasks: list[str] = ["caption", "grounding", "refer", "identify", "detection", "vqa"]
+    tasks: list[str] = Field(default=["caption", "grounding", "refer", "identify", "detection", "vqa"])
     splits: list[str] = Field(["train"], min_length=1)
 
     @model_validator(mode="after")
@@ -112,7 +107,7 @@ class Multitask(_Config):
         return self
 
 
-class PoolConfig(_Config):
+class PoolConfig(Config):
     """A pool YAML. ``templates`` is a YAML of template pools that stand in for Boxcar's own.
 
     ``remove`` is a list of pictures that the pool shall not hold, one a line: a link, an image id or a sha256.
@@ -161,31 +156,7 @@ class PoolConfig(_Config):
 
 def pool_config(raw: Any, where: str) -> PoolConfig:
     """The config of parsed YAML; ConfigError in one line naming the key, with near ones where it is unknown."""
-    try:
-        return PoolConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_problem(error)}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"] if part not in ("str", "list[str]"))
-    if problem["type"] == "extra_forbidden":
-        return unknown("key", place, _known_keys(problem["loc"][:-1]))
-    # reprlib: YAML aliases can name more values than memory could hold written out.
-    found = "" if problem["type"] == "missing" else f", found {reprlib.repr(problem['input']):.80}"
-    return f"{place or 'the whole'}: {problem['msg']}{found}"
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    models: Mapping[str, type[BaseModel]] = {
-        "sources": SourceEntry,
-        "image": ImagePolicy,
-        "shard": ShardPolicy,
-        "multitask": Multitask,
-    }
-    model = models[str(loc[0])] if loc else PoolConfig
-    return [".".join([*map(str, loc), name]) for name in model.model_fields]
+    return validated(PoolConfig, raw, where)
 
 
 class FileDigest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

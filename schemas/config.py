@@ -1,0 +1,56 @@
+"""What every YAML that a person writes is checked with: strict types, no unknown key, one line for what is wrong."""
+
+import reprlib
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from schemas.errors import ConfigError, unknown
+
+
+class Config(BaseModel):
+    """A part of a YAML: frozen, strict, without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def validated(model: type[C], raw: Any, where: str) -> C:
+    """The config of parsed YAML; ConfigError in one line naming the key, with near ones where it is unknown."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_first_problem(model, error)}") from error
+
+
+def _first_problem(model: type[Config], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"] if _is_key(part))
+    if problem["type"] == "extra_forbidden":
+        return unknown("key", place, _known_keys(model, problem["loc"][:-1]))
+    # reprlib: YAML aliases can name more values than memory could hold written out.
+    found = "" if problem["type"] == "missing" else f", found {reprlib.repr(problem['input']):.80}"
+    return f"{place or 'the whole'}: {problem['msg']}{found}"
+
+
+def _is_key(part: int | str) -> bool:
+    # Where a value may be of several types, pydantic names the one that it tried.
+    return isinstance(part, int) or (part.replace("_", "").isalnum() and part not in ("str", "int", "float"))
+
+
+def _known_keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that the model at that place has, each with the place in front."""
+    within: type[BaseModel] = model
+    for part in loc:
+        field = within.model_fields.get(str(part))
+        within = _model_in(field.annotation) or within if field else within
+    return [".".join([*map(str, loc), name]) for name in within.model_fields]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(one) for one in get_args(annotation))
+    return next((one for one in found if one), None)
