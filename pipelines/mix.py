@@ -9,25 +9,18 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import msgspec
 
 from pipelines import store
-from pipelines.command import cores
-from pipelines.eligible import Eligible, folder_of
-from pipelines.manifest import UNREADABLE
+from pipelines.eligible import folder_of
+from pipelines.lock_check import as_told, differing, own_of, pinned, recorded, shown
+from pipelines.locked import read_lock
 from pipelines.placed import opened
-from pipelines.record_index import Given
-from pipelines.resolve import Order, digest_of, resolve, sealed
-from pipelines.token_count import Measured, described, measured
+from pipelines.resolve import Order, counted_by, resolve, worker_count
+from pipelines.token_count import described
 from pipelines.wording import own_pools
 from schemas.errors import ConfigError, ShardError
-from schemas.ledger import Part
-from schemas.lock import LOCK_SCHEMA, Lock
+from schemas.lock import Lock
 from schemas.mixture import Mixture
-
-MANY = 64  # shards from which on worker processes are worth their start
 
 
 def mix(
@@ -55,29 +48,17 @@ def mix(
         pools=found,
         roots={**mixture.roots, **roots},
         own=own_pools(mixture.templates) if mixture.templates else {},
-        measure=_by(tokenizer),
+        measure=counted_by(tokenizer),
         tokens=described(tokenizer),
         allow_eval=allow_eval,
-        workers=workers or _workers(found),
+        workers=workers or worker_count(found),
     )
     with TemporaryDirectory(prefix=f".{files.name}-", dir=out.parent) as name:
         aside = Path(name)
         (aside / "files").mkdir()
-        lock = sealed(resolve(order, aside / "files", aside))
+        lock = resolve(order, aside / "files", aside).lock
         _publish(lock, aside, files, out)
     return lock
-
-
-def _workers(pools: Sequence[Given]) -> int:
-    few = sum(pool.manifest.shards for pool in pools) < MANY
-    return 1 if few or any(store.in_process(pool.location) for pool in pools) else cores()
-
-
-def _by(tokenizer: str | None) -> Any:
-    def measure(pool: Given, part: Part, eligible: Eligible) -> Measured:
-        return measured(pool.location, pool.manifest, part, eligible, tokenizer)
-
-    return measure
 
 
 def _publish(lock: Lock, aside: Path, files: Path, out: Path) -> None:
@@ -88,15 +69,31 @@ def _publish(lock: Lock, aside: Path, files: Path, out: Path) -> None:
     store.publish(aside / "lock", str(out))
 
 
-def read_lock(path: Path) -> Lock:
-    """The lock of a file; ShardError where it is none, or a byte of it is not what was written."""
-    data = store.read(str(path))
+def check(path: Path, pools: Sequence[str], roots: Mapping[str, str], tokenizer: str | None = None) -> list[str]:
+    """What is wrong with a lock, in words: it is resolved anew from its pools and annotations, and compared.
+
+    Where no ``pools`` or ``roots`` are given, they are looked for where the lock found them. Of a lock whose tokens a
+    tokenizer counted they are taken as told, unless that tokenizer is given. ConfigError or SourceError where
+    annotations of a held-out split are not to be had.
+    """
     try:
-        lock = msgspec.json.decode(data, type=Lock)
-    except UNREADABLE as error:
-        raise ShardError(f"{path}: not a lock: {error}") from error
-    if lock.schema != LOCK_SCHEMA:
-        raise ShardError(f"{path}: a lock of schema {lock.schema!r}, wanted {LOCK_SCHEMA}")
-    if digest_of(lock) != lock.digest or store.canonical(lock) != data:
-        raise ShardError(f"{path}: its digest is not that of its content: it was changed after it was written")
-    return lock
+        lock = read_lock(path)
+        found = pinned(lock, pools or [pool.location for pool in lock.pools])
+    except ShardError as error:
+        return [str(error)]
+    by = counted_by(tokenizer) if described(tokenizer) == lock.tokens else as_told(lock)
+    order = Order(
+        mixture=recorded(lock),
+        pools=found,
+        roots={**lock.roots, **roots},
+        own=own_of(lock),
+        measure=by,
+        tokens=lock.tokens,
+        allow_eval=True,
+        workers=worker_count(found),
+    )
+    with TemporaryDirectory(prefix="boxcar-") as name:
+        scratch = Path(name)
+        (scratch / "files").mkdir()
+        anew, held = resolve(order, scratch / "files", scratch)
+        return [*differing(lock, anew), *shown(lock, folder_of(path), found, held, order.workers)]

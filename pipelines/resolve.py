@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipelines import store
+from pipelines.command import cores
 from pipelines.eligible import ITEMS, ROWS, SHARDS, Eligible, stem
 from pipelines.held_names import split_of
 from pipelines.held_out import Asked, Found, asked, held_pictures
+from pipelines.locked import lock_digest
 from pipelines.placed import Placed, insist_trainable, placed
 from pipelines.record_index import Given
 from pipelines.selection import Chosen, Wanted, choose
 from pipelines.shares import Shares, Sized, shares
-from pipelines.token_count import Measured
+from pipelines.token_count import Measured, measured
 from schemas import __version__
 from schemas.errors import ConfigError
 from schemas.ledger import Count, Part
@@ -24,6 +26,8 @@ from schemas.pool import FileDigest
 from schemas.prompt import templates
 
 NEARLY = "nearly the same picture"
+
+MANY = 64  # shards from which on worker processes are worth their start
 
 Measure = Callable[[Given, Part, Eligible], Measured]
 
@@ -59,8 +63,30 @@ class _Part(NamedTuple):
         return Sized(entry.part, entry.weight, entry.epochs, self.batch, said.records, said.items, self.tokens.mean)
 
 
-def resolve(order: Order, folder: Path, scratch: Path) -> Lock:
-    """The lock of a mixture, whose files are written to ``folder``.
+def counted_by(tokenizer: str | None) -> Measure:
+    """What counts a part's tokens: a tokenizer, or without one the estimate."""
+
+    def measure(pool: Given, part: Part, eligible: Eligible) -> Measured:
+        return measured(pool.location, pool.manifest, part, eligible, tokenizer)
+
+    return measure
+
+
+def worker_count(pools: Sequence[Given]) -> int:
+    """A worker process a core, or none beside this one for few shards or pools that live in this process only."""
+    few = sum(pool.manifest.shards for pool in pools) < MANY
+    return 1 if few or any(store.in_process(pool.location) for pool in pools) else cores()
+
+
+class Resolved(NamedTuple):
+    """A lock, and the file of all names that it holds out (see ``pipelines.held_names``)."""
+
+    lock: Lock
+    held: Path
+
+
+def resolve(order: Order, folder: Path, scratch: Path) -> Resolved:
+    """The lock of a mixture, with its digest; its files are written to ``folder``.
 
     The same mixture, pools and annotations give the same lock and the same bytes of its files, but for locations.
     ConfigError where the mixture cannot be met by these pools.
@@ -77,7 +103,8 @@ def resolve(order: Order, folder: Path, scratch: Path) -> Lock:
     for one, said in zip(parts, chosen, strict=True):
         _insist_any(one, said, names)
     sized = [_measured(order, one, said, folder) for one, said in zip(parts, chosen, strict=True)]
-    return _lock(order, sized, found)
+    lock = _lock(order, sized, found)
+    return Resolved(msgspec.structs.replace(lock, digest=lock_digest(lock)), held)
 
 
 def _chosen(order: Order, parts: Sequence[Placed], held: Path, folder: Path, scratch: Path) -> list[Chosen]:
@@ -222,14 +249,3 @@ def _locked_part(
         shards=part.files[1],
         joined=part.files[2],
     )
-
-
-def sealed(lock: Lock) -> Lock:
-    """The lock with its digest."""
-    return msgspec.structs.replace(lock, digest=digest_of(lock))
-
-
-def digest_of(lock: Lock) -> str:
-    """The sha256 of a lock with its digest left empty and without where things lay, which pins nothing."""
-    pools = [msgspec.structs.replace(pool, location="") for pool in lock.pools]
-    return store.sha256(store.canonical(msgspec.structs.replace(lock, digest="", pools=pools, roots={})))
