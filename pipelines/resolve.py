@@ -243,7 +243,7 @@ def _locked_part(
         sample_share=of[0],
         image_share=of[1],
         token_share=of[2],
-        mean_tokens=part.tokens.mean,
+        mean_tokens=float(part.tokens.mean),
         max_tokens=part.tokens.most,
         rows=part.files[0],
         shards=part.files[1],
