@@ -65,12 +65,12 @@ def test_no_picture_of_a_held_out_split_is_left_and_each_part_tells_what_it_lost
         rows = list(shown(lock, tmp_path, part))
         assert rows and not any(held & {row["image"], *row["aliases"]} for row in rows)
         assert {(row["source"], row["split"], row["task"]) for row in rows} == {tuple(part.part)}
-        assert counts(part.lost).keys() == set(SPLITS)
+        assert "refcoco/val" in counts(part.lost) and counts(part.lost).keys() <= set(SPLITS)
         assert part.candidates == part.records + sum(counts(part.lost).values())
         assert len(rows) == part.records and len({row["image"] for row in rows}) == part.images
     costs = {one.split: (one.origin, one.images, one.records) for one in lock.held_out}
     for split in SPLITS:
-        lost = sum(counts(part.lost)[split] for part in lock.parts)
+        lost = sum(counts(part.lost).get(split, 0) for part in lock.parts)
         assert costs[split] == ("pool", len(held_ids(mix_pools, split.partition("/")[2])), lost)
 
 
