@@ -14,7 +14,7 @@ def load(name: str) -> dict[str, Any]:
     """The parsed YAML of a manifest: a path, or one of ours by name (``coco``, ``stage3``); ConfigError in one line."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        known = {known.stem: known for ours in ("pools/*.yaml", "stage*.yaml") for known in _HERE.glob(ours)}
+        known = {known.stem: known for ours in ("pools/*.yaml", "*.yaml") for known in _HERE.glob(ours)}
         if name not in known:
             raise ConfigError(f"{unknown('manifest', name, known)}; a file's name ends in .yaml")
         path = known[name]
