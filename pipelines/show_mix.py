@@ -24,6 +24,18 @@ def mixed(lock: Lock, out: str, as_json: bool) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
+def checked(lock: str, problems: Sequence[str], as_json: bool) -> bool:
+    """What is wrong with the lock that lies at ``lock``; whether nothing is."""
+    if as_json:
+        print_json({"lock": lock, "problems": list(problems)})
+        return not problems
+    for problem in problems:
+        terminal().print(problem, highlight=False, soft_wrap=True)
+    count = f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "proven again from scratch"
+    terminal().print(f"{lock}: {count}", highlight=False, soft_wrap=True)
+    return not problems
+
+
 def table(lock: Lock) -> Table:
     """A row for each part: what may be drawn of it, and what the stage will draw."""
     batched = ["batch"] if lock.unit == "batch" else []
