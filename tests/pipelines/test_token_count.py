@@ -11,7 +11,7 @@ import pyarrow.ipc
 import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
 
-from pipelines import token_count
+from pipelines import store, token_count
 from pipelines.eligible import Eligible
 from pipelines.manifest import read_manifest
 from pipelines.token_count import ESTIMATE, Measured, described, estimate, measured
@@ -111,7 +111,7 @@ def test_of_few_records_all_are_counted(
 ) -> None:
     wanted = lengths(demo_pool, part, llama_like)
     assert 30 < len(wanted) <= token_count.SAMPLE
-    assert count(part, llama_like) == (pytest.approx(sum(wanted) / len(wanted)), max(wanted))
+    assert count(part, llama_like) == Measured(sum(wanted) / len(wanted), max(wanted))
     assert count(part, llama_like / "tokenizer.json") == count(part, llama_like)
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_says_to_cut_and_to_fill_up_is_not_obeyed(
 
 def test_the_lock_is_told_which_tokenizer_counted(llama_like: Path) -> None:
     told = described(str(llama_like))
-    digest = token_count.store.sha256((llama_like / "tokenizer.json").read_bytes())
+    digest = store.sha256((llama_like / "tokenizer.json").read_bytes())
     assert told.startswith(f"tiny-llama/tokenizer.json, sha256 {digest}: the mean of 2,000 records")
     assert described(None) == ESTIMATE
 
