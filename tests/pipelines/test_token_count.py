@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow.ipc
 import pytest
@@ -69,7 +70,7 @@ def count(demo_pool: Path, eligible: Callable[..., Eligible]) -> Callable[..., M
     def of(
         part: Part,
         tokenizer: Path | None,
-        pool: Path = demo_pool,
+        pool: Path | str = demo_pool,
         some: slice = slice(None),
         records_of: Part | None = None,
     ) -> Measured:
@@ -128,6 +129,17 @@ def test_of_many_the_mean_is_that_of_some_and_the_most_that_of_the_longest(
     assert count(CAPTION, llama_like) == found
     monkeypatch.setattr(token_count, "_AT_ONCE", 3)
     assert count(CAPTION, llama_like) == found
+
+
+def test_a_pool_that_lies_elsewhere_is_counted_too(
+    count: Callable[..., Measured], llama_like: Path, demo_pool: Path
+) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{demo_pool}/", "/tokens/demo/", recursive=True)
+    try:
+        assert count(REFER, llama_like, pool="memory://tokens/demo") == count(REFER, llama_like)
+    finally:
+        memory.rm("/tokens", recursive=True)
 
 
 def test_only_the_eligible_records_are_counted(
