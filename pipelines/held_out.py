@@ -42,12 +42,10 @@ def known() -> Mapping[str, HeldSplit]:
 
 def asked(held_out: str | Sequence[str]) -> list[HeldSplit]:
     """The splits that a mixture holds out, in the manifest's order; ConfigError with near ones for an unknown name."""
-    words = [held_out] if isinstance(held_out, str) else list(held_out)
+    words = [] if held_out == RELEASED else [held_out] if isinstance(held_out, str) else list(held_out)
     for word in words:
-        if word not in (STRICT, RELEASED, *known()):
+        if word not in (STRICT, *known()):
             raise ConfigError(f"held_out: {unknown('split', word, (STRICT, *known()))}")
-    if isinstance(held_out, str):
-        return [one for one in known().values() if held_out == STRICT and not one.named]
     return [one for name, one in known().items() if name in words or (STRICT in words and not one.named)]
 
 

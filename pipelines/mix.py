@@ -6,6 +6,7 @@ digest.
 """
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,3 +98,9 @@ def check(path: Path, pools: Sequence[str], roots: Mapping[str, str], tokenizer:
         (scratch / "files").mkdir()
         anew, held = resolve(order, scratch / "files", scratch)
         return [*differing(lock, anew), *shown(lock, folder_of(path), found, held, order.workers)]
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["mix", *sys.argv[1:]])
