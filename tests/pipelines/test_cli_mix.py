@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
+from manifests import load
 from pipelines.cli import main
 from pipelines.locked import read_lock
+from schemas.mixture import mixture
 
 Pools = dict[str, str]
 
@@ -102,3 +104,24 @@ def test_every_mistake_is_told_in_one_line(run: Run, words: list[str], message: 
         return
     assert ran.code == (1 if "cannot read" in message else 2) and ran.out == ""
     assert ran.err.startswith("boxcar: ") and ran.err.count("\n") == 1 and message in ran.err
+
+
+def test_a_training_config_of_minigpt_4_becomes_a_mixture_that_never_replaces_a_file(run: Run, tmp_path: Path) -> None:
+    config, out = tmp_path / "tune.yaml", tmp_path / "mine.yaml"
+    config.write_text(
+        "datasets: {gqa: {batch_size: 6, sample_ratio: 50}, ok_vqa: {batch_size: 6, sample_ratio: 8}}\n"
+        "run: {init_lr: 1e-5, max_epoch: 5, iters_per_epoch: 10}\n"
+    )
+    before = config.read_text()
+    assert run("--import", config, "--out", out) == (0, "", "")
+    found = mixture(load(str(out)), "mine")
+    assert [(entry.source, entry.weight) for entry in found.parts] == [("gqa", 50), ("okvqa", 8)]
+    again = run("--import", config, "--out", config)
+    assert again.code == 2 and again.err.count("\n") == 1 and "tune.yaml" in again.err
+    assert config.read_text() == before
+
+
+@pytest.mark.parametrize("words", [["--out", "a.lock.json"], [], ["stage3", "--out", "a.yaml"]])
+def test_an_import_wants_a_yaml_to_write_and_no_stage(run: Run, words: list[str]) -> None:
+    ran = run("--import", "tune.yaml", *words)
+    assert (ran.code, ran.err) == (2, "boxcar: --import CONFIG: wanted --out NAME.yaml, and no STAGE\n")
