@@ -204,7 +204,7 @@ def test_a_pool_of_which_rules_left_rows_out_does_not_tell_a_split_alone(
     half = flickr(demo_files, tmp_path, "flickr30k_grounded", min_phrases=4)
     mixed = [Part("flickr30k_grounded", "train", "grounding")]
     message = (
-        r"flickr30k_grounded/val: nothing given tells its pictures \(pool flickr30k_grounded holds it in part: rules"
+        r"flickr30k_grounded/val: nothing given tells its pictures \(pool flickr30k_grounded holds it in part: rows"
     )
     with pytest.raises(ConfigError, match=message):
         hold(["flickr30k_grounded/val"], [half], mixed)
@@ -232,6 +232,26 @@ def test_a_rejected_picture_of_a_held_out_split_is_held_out_all_the_same(
     assert gone not in column(str(tmp_path / "less"), "image")
     told = hold(["refcoco/val"], ["coco", str(tmp_path / "less")])
     assert gone in told.held_by("refcoco/val") and told.found["refcoco/val"].origin == "pool"
+
+
+@pytest.mark.parametrize(("malformed", "origin"), [(0.01, "pool"), (0.02, "annotations")])
+def test_a_pool_of_which_rows_could_not_be_read_does_not_tell_a_split_alone(
+    mix_pools: Pools,
+    demo_files: Path,
+    tmp_path: Path,
+    hold: Hold,
+    seal_manifest: Callable[[Path, Any], None],
+    malformed: float,
+    origin: str,
+) -> None:
+    pool = Path(shutil.copytree(mix_pools["eval"], tmp_path / "eval"))
+    manifest = json.loads((pool / "pool.json").read_bytes())
+    for tally in manifest["ledger"]:
+        tally |= {"candidates": 10_000, "written": int(10_000 * (1 - malformed))}
+        tally |= {"rejected": [{"name": "malformed row", "count": int(10_000 * malformed)}]}
+    seal_manifest(pool, manifest)
+    told = hold(["refcoco/val"], ["coco", str(pool)], refcoco=demo_files / "refer")
+    assert told.found["refcoco/val"].origin == origin
 
 
 def test_another_form_of_a_split_is_not_the_split(demo_files: Path, tmp_path: Path, hold: Hold) -> None:

@@ -188,6 +188,14 @@ def test_pools_that_lie_elsewhere_now_prove_it_too(path: Path, mix_pools: Pools,
     assert problems(path, moved) == []
 
 
+def test_a_shard_of_a_pool_that_was_damaged_since_is_named(path: Path, mix_pools: Pools, tmp_path: Path) -> None:
+    moved = {name: Path(shutil.copytree(place, tmp_path / name)) for name, place in mix_pools.items()}
+    index = moved["vg"] / "index" / "000000.arrow"
+    index.write_bytes(index.read_bytes()[:-1] + b"x")
+    (said,) = problems(path, map(str, moved.values()))
+    assert "vg/index/000000.arrow: not what its receipt says: its sha256 or size differs" in said
+
+
 def test_what_annotations_say_now_is_what_counts(
     mix_pools: Pools, staged: Staged, demo_files: Path, tmp_path: Path
 ) -> None:

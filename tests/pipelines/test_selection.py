@@ -16,7 +16,7 @@ from pipelines.eligible import Eligible
 from pipelines.held_names import Held, keep
 from pipelines.record_index import Given, given
 from pipelines.selection import Chosen, Wanted, choose
-from schemas.errors import ShardError
+from schemas.errors import BoxcarError, ShardError
 from schemas.ledger import Part
 from schemas.mixture import Filters
 from schemas.record import Record, Sample
@@ -195,7 +195,9 @@ def test_a_ledger_that_counts_other_records_than_the_index_holds_is_an_error(coc
 def test_an_index_whose_bytes_are_not_its_receipts_is_an_error(pool_copy: Path, tmp_path: Path) -> None:
     path = pool_copy / "index" / "000001.arrow"
     path.write_bytes(path.read_bytes().replace(b"refcoco", b"refcoca", 1))
-    with pytest.raises(Exception, match=r"index/000001\.arrow: not what its receipt says: its sha256 or size differs"):
+    with pytest.raises(
+        BoxcarError, match=r"index/000001\.arrow: not what its receipt says: its sha256 or size differs"
+    ):
         chosen(given(str(pool_copy)), replace(wanted(REFER)), tmp_path)
 
 
@@ -205,5 +207,5 @@ def test_an_index_of_another_version_is_an_error(pool_copy: Path, tmp_path: Path
     with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
     seal(pool_copy)
-    with pytest.raises(Exception, match=r"index/000000\.arrow: not the columns of this version: build the pool anew"):
+    with pytest.raises(BoxcarError, match=r"index/000000\.arrow: not the columns of this version: build the pool anew"):
         chosen(given(str(pool_copy)), wanted(REFER), tmp_path)
