@@ -23,11 +23,11 @@ def opened(locations: Sequence[str]) -> list[Given]:
     if not locations:
         raise ConfigError("no pool is given: --pools DIR, once for each")
     pools: dict[str, Given] = {}
-    for pool in sorted(map(given, dict.fromkeys(locations)), key=lambda pool: pool.location):
+    for pool in sorted(map(given, dict.fromkeys(locations)), key=lambda pool: (pool.name, pool.location)):
         other = pools.setdefault(pool.name, pool)
         if other.manifest.digest != pool.manifest.digest:
             raise ConfigError(f"two pools are called {pool.name}, and differ: {other.location} and {pool.location}")
-    return [pools[name] for name in sorted(pools)]
+    return list(pools.values())
 
 
 def placed(mixture: Mixture, pools: Sequence[Given]) -> list[Placed]:

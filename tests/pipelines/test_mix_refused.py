@@ -107,8 +107,10 @@ def test_two_pools_of_one_name_that_differ_are_refused_and_one_given_twice_is_on
     said = refused(staged(("unnatural", None)), "lang", f"{tmp_path}/b")
     assert said.startswith("two pools are called lang, and differ: ") and f"{tmp_path}/b" in said
     copy = shutil.copytree(mix_pools["lang"], tmp_path / "a")
-    lock = mix(staged(("unnatural", None)), [mix_pools["lang"]] * 2 + [str(copy)], tmp_path / "s.lock.json", roots={})
-    assert len(lock.pools) == 1
+    places = [mix_pools["lang"], str(copy), mix_pools["lang"]]
+    for given in (places, places[::-1], places[1:], places[:2]):
+        lock = mix(staged(("unnatural", None)), given, tmp_path / "s.lock.json", roots={})
+        assert [pool.location for pool in lock.pools] == [min(places)]
 
 
 def test_no_pool_or_no_folder_or_another_name_is_refused(staged: Staged, refused: Refused, tmp_path: Path) -> None:
