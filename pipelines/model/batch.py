@@ -1,0 +1,59 @@
+"""Sequences side by side, as the tensors that the model takes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pipelines.dialogue import IGNORED, Encoded
+
+PADDING = -1  # the segment of a place behind the end of a sequence
+
+
+class Batch(NamedTuple):
+    """Rows of sequences, filled up on the right: ids, labels, segments, positions int64 and boxed bool, (rows, length).
+
+    ``image_of`` int64 (rows,) is the picture of each row, -1 for none. Segments and positions are None where no row
+    holds two records: plain causal attention is right for them then.
+    """
+
+    ids: Tensor
+    labels: Tensor
+    boxed: Tensor
+    segments: Tensor | None
+    positions: Tensor | None
+    image_of: Tensor
+
+
+def batch(rows: Sequence[Encoded], image_of: Sequence[int]) -> Batch:
+    """The rows as one batch; ``image_of`` says which of the step's pictures each is about, -1 for text alone."""
+    length = max(len(row.ids) for row in rows)
+    apart = any(row.segments[-1] > 1 for row in rows)
+    return Batch(
+        ids=_filled([row.ids for row in rows], length, 0),
+        labels=_filled([row.labels for row in rows], length, IGNORED),
+        boxed=_filled([row.boxed for row in rows], length, 0).bool(),
+        segments=_filled([row.segments for row in rows], length, PADDING) if apart else None,
+        positions=_filled([row.positions for row in rows], length, 0) if apart else None,
+        image_of=torch.tensor(list(image_of)),
+    )
+
+
+def moved(rows: Batch, device: torch.device | str) -> Batch:
+    """The batch on that device."""
+    on = {name: part.to(device, non_blocking=True) for name, part in rows._asdict().items() if part is not None}
+    return rows._replace(**on)
+
+
+def seen(segments: Tensor) -> Tensor:
+    """Which place sees which, bool (rows, 1, length, length): itself and earlier ones of segment 0 and of its own."""
+    asks, gives = segments[:, :, None], segments[:, None, :]
+    places = torch.arange(segments.shape[1], device=segments.device)
+    earlier = places[:, None] >= places[None, :]
+    own = (gives == asks) & (gives != PADDING) | (gives == 0)
+    return (own & earlier | torch.eye(len(places), dtype=torch.bool, device=segments.device))[:, None]
+
+
+def _filled(rows: Sequence[Sequence[int]], length: int, filling: int) -> Tensor:
+    return torch.tensor([[*row, *[filling] * (length - len(row))] for row in rows])
