@@ -20,7 +20,7 @@ SMALL = SIZES["tiny"]._replace(
 ADAPTED = SMALL._replace(freeze=True, lora=Lora(rank=4, alpha=2, dropout=0.0))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -34,25 +34,25 @@ def words() -> Tokenizer:
     return trained_tokenizer(TEXTS, 500)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clean(words: Tokenizer) -> Dialogue:
     """The clean rules for a picture of the small size."""
     return dialogue(words, SMALL.picture_tokens)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small() -> Size:
     """A size trained whole: 16 px, 64 patches in 16 tokens."""
     return SMALL
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def adapted() -> Size:
     """The same with tower and language model frozen, and LoRA."""
     return ADAPTED
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pictures() -> torch.Tensor:
     """Three pictures of noise."""
     return torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
