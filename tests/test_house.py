@@ -12,6 +12,8 @@ import pytest
 HOUSE = Path(__file__).parent.parent
 ROOMS = ("schemas", "converters", "manifests", "pipelines")
 HEAVY = ("torch", "ray", "pandas")
+LEARNING = {"torch", "transformers", "peft", "safetensors"}
+LEARNERS = ("pipelines.load", "pipelines.model", "pipelines.train")
 MAY_IMPORT = {
     "schemas": {"schemas"},
     "converters": {"schemas", "converters"},
@@ -75,6 +77,16 @@ def test_asking_for_help_loads_nothing_heavy(words: list[str]) -> None:
     run = f"sys.argv = {['boxcar', *words, '--help']}; runpy.run_module('pipelines.cli', run_name='__main__')"
     help_ = f"import runpy, sys\ntry:\n    {run}\nexcept SystemExit as left:\n    assert not left.code, left.code"
     assert loaded(help_) == set()
+
+
+def test_only_loading_the_model_and_training_import_torch() -> None:
+    learners = {name for path in files(*ROOMS) if set(imports(path)) & LEARNING for name in [module(path)]}
+    assert learners, "the model imports torch"
+    assert {name for name in learners if not f"{name}.".startswith(tuple(f"{each}." for each in LEARNERS))} == set()
+
+
+def test_records_are_written_as_token_ids_without_torch() -> None:
+    assert loaded("import pipelines.dialogue, pipelines.tokenizer, pipelines.model.sizes") == set()
 
 
 def test_something_heavy_would_be_noticed() -> None:

@@ -51,8 +51,7 @@ def seen(segments: Tensor) -> Tensor:
     asks, gives = segments[:, :, None], segments[:, None, :]
     places = torch.arange(segments.shape[1], device=segments.device)
     earlier = places[:, None] >= places[None, :]
-    own = (gives == asks) & (gives != PADDING) | (gives == 0)
-    return (own & earlier | torch.eye(len(places), dtype=torch.bool, device=segments.device))[:, None]
+    return (((gives == asks) | (gives == 0)) & earlier)[:, None]
 
 
 def _filled(rows: Sequence[Sequence[int]], length: int, filling: int) -> Tensor:

@@ -89,8 +89,7 @@ class MiniGPT(nn.Module):
             found = f"{pictures.dtype} {tuple(pictures.shape)}"
             raise ConfigError(f"pictures: {found}, wanted torch.uint8 (n, 3, {side}, {side})")
         values = (pictures.to(self.device).float() / 255 - self.mean) / self.deviation
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.size.freeze):
-            patches = self.visual_encoder(pixel_values=values).last_hidden_state[:, 1:]
+        patches = self.visual_encoder(pixel_values=values).last_hidden_state[:, 1:]
         count, _, width = patches.shape
         embeddings: Tensor = self.llama_proj(patches.reshape(count, -1, self.size.join * width))
         return embeddings

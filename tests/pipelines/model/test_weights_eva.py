@@ -112,6 +112,8 @@ def test_a_tower_of_lavis_computes_what_lavis_computes(small: Size, tmp_path: Pa
     wanted = norm(by_hand, torch.ones(WIDTH), torch.zeros(WIDTH), 1e-5)
     found = model.visual_encoder(pixel_values=picture[None]).last_hidden_state[0]
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    bias = model.visual_encoder.encoder.layers[1].self_attn.qkv.bias
+    assert torch.equal(bias[: 2 * WIDTH], torch.cat([file["blocks.1.attn.q_bias"].float(), torch.zeros(WIDTH)]))
     assert len(placed.loaded) == 4 + 2 * 13 == len(file) - 13
     assert placed.missing == ("post_layernorm.weight", "post_layernorm.bias")
     assert sorted(placed.unexpected) == sorted(name for name in file if name.startswith("blocks.2."))
