@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipelines.dialogue import IGNORED, PICTURE
-from pipelines.model.batch import seen
+from pipelines.model.sequences import seen
 from pipelines.model.sizes import Size
 from schemas.errors import ConfigError, ShardError
 
@@ -147,7 +147,7 @@ class MiniGPT(nn.Module):
         image_of: Tensor,
         boxed: Tensor | None = None,
     ) -> Scores:
-        """What the model loses on the labels; logits are made only where there is one. Shapes as in ``Batch``."""
+        """What the model loses on the labels; logits are made only where there is one. Shapes as in ``Sequences``."""
         wanted = labels[:, 1:]
         kept = wanted != IGNORED
         with self.computing():

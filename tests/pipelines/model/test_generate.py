@@ -8,10 +8,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from pipelines.dialogue import Dialogue, encoded, joined, prompt
-from pipelines.model.batch import batch
 from pipelines.model.build import build
 from pipelines.model.generate import generate
 from pipelines.model.minigpt import MiniGPT
+from pipelines.model.sequences import padded
 from pipelines.model.sizes import Size
 from schemas.errors import TextError
 from schemas.record import Message
@@ -38,7 +38,7 @@ def learn(model: MiniGPT, by: Dialogue, pictures: Tensor, steps: int) -> list[fl
         both = [saying("[refer] the star", box), saying("[detection] dog", dogs)]
         rows.append(joined([encoded(by, each, picture=True, key="k") for each in both]))
     rows += [encoded(by, saying(*each), picture=False, key="k") for each in CHAT.items()]
-    ready = batch(rows, [0, 1, 2, -1, -1])
+    ready = padded(rows, [0, 1, 2, -1, -1])
     optimiser = torch.optim.AdamW(model.trained().values(), lr=1e-2, weight_decay=0.0)
     losses = []
     for _ in range(steps):

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipelines.dialogue import IGNORED, Dialogue, Encoded, encoded, joined
-from pipelines.model.batch import Batch, batch, seen
 from pipelines.model.build import build
 from pipelines.model.minigpt import MiniGPT, Scores
+from pipelines.model.sequences import Sequences, padded
 from pipelines.model.sizes import Size
 from schemas.errors import ConfigError, ShardError
 from schemas.record import Message
@@ -29,11 +29,11 @@ def made(by: Dialogue, *talks: tuple[str, str], picture: bool = True) -> list[En
     return [encoded(by, each, picture=picture, key="k") for each in turns]
 
 
-def inputs(rows: Batch) -> dict[str, Any]:
+def inputs(rows: Sequences) -> dict[str, Any]:
     return {name: getattr(rows, name) for name in ("ids", "segments", "positions", "image_of")}
 
 
-def scores(model: MiniGPT, rows: Batch, pictures: Tensor | None) -> Scores:
+def scores(model: MiniGPT, rows: Sequences, pictures: Tensor | None) -> Scores:
     found: Scores = model(**rows._asdict(), pictures=pictures)
     return found
 
@@ -48,9 +48,9 @@ def test_a_joined_sequence_gives_the_logits_of_each_record_alone(
 ) -> None:
     alone = made(clean, *TALKS)
     whole = joined(alone)
-    found = model.logits(**inputs(batch([whole], [0])), pictures=pictures)[0]
+    found = model.logits(**inputs(padded([whole], [0])), pictures=pictures)[0]
     for place, each in enumerate(alone, 1):
-        wanted = model.logits(**inputs(batch([each], [0])), pictures=pictures)[0]
+        wanted = model.logits(**inputs(padded([each], [0])), pictures=pictures)[0]
         at = [where for where, segment in enumerate(whole.segments) if segment in (0, place)]
         torch.testing.assert_close(found[at], wanted, rtol=1e-4, atol=1e-5)
 
@@ -60,15 +60,15 @@ def test_without_segments_later_records_would_see_earlier_ones(
 ) -> None:
     alone = made(clean, *TALKS)
     leaky = joined(alone)._replace(segments=[1] * len(joined(alone).ids))
-    found = model.logits(**inputs(batch([leaky], [0])), pictures=pictures)[0, -4:]
-    wanted = model.logits(**inputs(batch([alone[-1]], [0])), pictures=pictures)[0, -4:]
+    found = model.logits(**inputs(padded([leaky], [0])), pictures=pictures)[0, -4:]
+    wanted = model.logits(**inputs(padded([alone[-1]], [0])), pictures=pictures)[0, -4:]
     assert (found - wanted).abs().max() > 1e-3
 
 
 def test_records_of_text_alone_are_joined_too(model: MiniGPT, clean: Dialogue) -> None:
     alone = made(clean, *TALKS[:2], picture=False)
-    found = model.logits(**inputs(batch([joined(alone)], [-1])), pictures=None)[0]
-    wanted = [model.logits(**inputs(batch([each], [-1])), pictures=None)[0] for each in alone]
+    found = model.logits(**inputs(padded([joined(alone)], [-1])), pictures=None)[0]
+    wanted = [model.logits(**inputs(padded([each], [-1])), pictures=None)[0] for each in alone]
     torch.testing.assert_close(found, torch.cat(wanted), rtol=1e-4, atol=1e-5)
 
 
@@ -77,16 +77,16 @@ def test_the_loss_of_joined_rows_is_that_of_their_records_one_by_one(
 ) -> None:
     alone = made(clean, *TALKS)
     texts = made(clean, TALKS[1], picture=False)
-    together = scores(model, batch([joined(alone[:2]), alone[2], *texts], [1, 2, -1]), pictures)
-    each = [scores(model, batch([row], [at]), pictures) for row, at in zip(alone, (1, 1, 2), strict=True)]
-    each.append(scores(model, batch(texts, [-1]), None))
+    together = scores(model, padded([joined(alone[:2]), alone[2], *texts], [1, 2, -1]), pictures)
+    each = [scores(model, padded([row], [at]), pictures) for row, at in zip(alone, (1, 1, 2), strict=True)]
+    each.append(scores(model, padded(texts, [-1]), None))
     for name in ("total", "tokens", "box_total", "box_tokens"):
         assert getattr(together, name).item() == pytest.approx(sum(getattr(one, name).item() for one in each), rel=1e-5)
     assert together.loss.item() == pytest.approx(together.total.item() / together.tokens.item())
 
 
 def test_loss_and_box_loss_are_those_of_the_labelled_logits(model: MiniGPT, clean: Dialogue, pictures: Tensor) -> None:
-    rows = batch(made(clean, *TALKS), [0, 1, 2])
+    rows = padded(made(clean, *TALKS), [0, 1, 2])
     logits = model.logits(**inputs(rows), pictures=pictures)
     nats = [
         (-logits[row, place].log_softmax(0)[label].item(), bool(rows.boxed[row, place + 1]))
@@ -102,25 +102,11 @@ def test_loss_and_box_loss_are_those_of_the_labelled_logits(model: MiniGPT, clea
 
 def test_what_lies_behind_the_end_of_a_row_changes_nothing(model: MiniGPT, clean: Dialogue, pictures: Tensor) -> None:
     short, long = made(clean, TALKS[0], TALKS[2])
-    wanted = model.logits(**inputs(batch([short], [0])), pictures=pictures)[0]
-    for rows in (batch([short, long], [0, 1]), batch([short, joined([long, long])], [0, 1])):
+    wanted = model.logits(**inputs(padded([short], [0])), pictures=pictures)[0]
+    for rows in (padded([short, long], [0, 1]), padded([short, joined([long, long])], [0, 1])):
         found = model.logits(**inputs(rows), pictures=pictures)[0]
         assert not found.isnan().any()
         torch.testing.assert_close(found[: len(short.ids)], wanted, rtol=1e-4, atol=1e-5)
-
-
-def test_a_place_sees_itself_and_earlier_ones_of_the_shared_part_and_of_its_own_record() -> None:
-    wanted = """
-        X.......
-        XX......
-        XXX.....
-        XXXX....
-        XX..X...
-        XX..XX..
-        XX....X.
-        XX....XX"""
-    mask = seen(torch.tensor([[0, 0, 1, 1, 2, 2, -1, -1]]))
-    assert ["".join("X" if flag else "." for flag in row) for row in mask[0, 0].tolist()] == wanted.split()
 
 
 def test_four_neighbours_of_a_row_become_one_token(small: Size, words: Tokenizer) -> None:
@@ -149,9 +135,9 @@ def test_pictures_are_scaled_to_one_and_normalised_as_clip_does(model: MiniGPT) 
 def test_each_row_sees_its_own_picture(model: MiniGPT, clean: Dialogue, pictures: Tensor) -> None:
     (row,) = made(clean, TALKS[0])
     (text,) = made(clean, TALKS[0], picture=False)
-    found = model.logits(**inputs(batch([row, text, row], [2, -1, 0])), pictures=pictures)
+    found = model.logits(**inputs(padded([row, text, row], [2, -1, 0])), pictures=pictures)
     for at, own in ((0, pictures[2:]), (2, pictures[:1])):
-        wanted = model.logits(**inputs(batch([row], [0])), pictures=own)[0]
+        wanted = model.logits(**inputs(padded([row], [0])), pictures=own)[0]
         torch.testing.assert_close(found[at], wanted, rtol=1e-4, atol=1e-5)
     assert (found[0] - found[2]).abs().max() > 1e-3
 
@@ -159,12 +145,12 @@ def test_each_row_sees_its_own_picture(model: MiniGPT, clean: Dialogue, pictures
 def test_places_that_are_not_a_pictures_are_refused(model: MiniGPT, clean: Dialogue, pictures: Tensor) -> None:
     rows = made(clean, TALKS[0])
     with pytest.raises(ConfigError, match=r"picture places: \[16\] in the rows, wanted \[0\]"):
-        scores(model, batch(rows, [-1]), pictures)
+        scores(model, padded(rows, [-1]), pictures)
     with pytest.raises(ConfigError, match=r"picture places: \[5\] in the rows, wanted \[16\]"):
-        scores(model, batch(made(clean._replace(picture_tokens=5), TALKS[0]), [0]), pictures)
+        scores(model, padded(made(clean._replace(picture_tokens=5), TALKS[0]), [0]), pictures)
     for wrong in (pictures.float(), pictures[:, :, :8]):
         with pytest.raises(ConfigError, match=r"pictures: .*, wanted torch.uint8 \(n, 3, 16, 16\)"):
-            scores(model, batch(rows, [0]), wrong)
+            scores(model, padded(rows, [0]), wrong)
 
 
 @pytest.mark.parametrize("which", ["small", "adapted"])
@@ -173,7 +159,7 @@ def test_gradients_reach_all_that_is_trained_and_nothing_else(
 ) -> None:
     model = build(request.getfixturevalue(which), words)[0]
     frozen = {name: each.clone() for name, each in model.named_parameters() if not each.requires_grad}
-    rows = batch([*made(clean, *TALKS)], [0, 1, 2])
+    rows = padded([*made(clean, *TALKS)], [0, 1, 2])
     optimiser = torch.optim.AdamW(model.trained().values(), lr=1e-2)
     for _ in range(2):  # LoRA's A learns nothing before its B is no longer zero
         optimiser.zero_grad()
@@ -199,7 +185,7 @@ def test_computing_activations_again_gives_the_same_gradients_in_fewer_kept_byte
         with torch.autograd.graph.saved_tensors_hooks(
             lambda one, kept=kept: (kept.append(one.nbytes), one)[1], lambda one: one
         ):
-            loss = scores(model, batch(made(clean, *TALKS), [0, 1, 2]), pictures).loss
+            loss = scores(model, padded(made(clean, *TALKS), [0, 1, 2]), pictures).loss
         held = sum(kept)
         loss.backward()
         found.append(({name: each.grad for name, each in model.trained().items()}, held))
@@ -218,7 +204,7 @@ def test_bf16_keeps_what_is_frozen_narrow_and_what_is_trained_wide(
     assert narrow.visual_encoder.encoder.layers[0].mlp.fc1.weight.dtype == torch.bfloat16
     assert narrow.llama_model.model.layers[0].self_attn.q_proj.base_layer.weight.dtype == torch.bfloat16
     assert narrow.visual_encoder.encoder.layers[0].layer_norm1.weight.dtype == torch.float32
-    rows = batch([joined(made(clean, *TALKS[:2])), *made(clean, TALKS[2])], [0, 1])
+    rows = padded([joined(made(clean, *TALKS[:2])), *made(clean, TALKS[2])], [0, 1])
     found, wanted = (scores(each, rows, pictures) for each in (narrow, wide))
     assert found.loss.dtype == torch.float32
     assert found.loss.item() == pytest.approx(wanted.loss.item(), rel=0.02) and found.loss != wanted.loss
@@ -239,7 +225,7 @@ def test_a_state_holds_what_is_trained_and_comes_back_bit_for_bit(
     assert state.keys() == one.trained().keys()
     two.restore(state)
     assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
-    rows = batch(made(clean, *TALKS), [0, 1, 2])
+    rows = padded(made(clean, *TALKS), [0, 1, 2])
     assert torch.equal(scores(one, rows, pictures).loss, scores(two, rows, pictures).loss)
     with torch.no_grad():
         one.llama_proj.bias.add_(1)
@@ -264,5 +250,5 @@ def test_an_untrained_model_loses_about_the_logarithm_of_its_vocabulary(
     clean: Dialogue, small: Size, words: Tokenizer, pictures: Tensor
 ) -> None:
     plain = small._replace(start=small.start._replace(deviation=0.02, smooth_numbers=False))
-    loss = scores(build(plain, words)[0], batch(made(clean, *TALKS), [0, 1, 2]), pictures).loss
+    loss = scores(build(plain, words)[0], padded(made(clean, *TALKS), [0, 1, 2]), pictures).loss
     assert loss.item() == pytest.approx(math.log(words.get_vocab_size()), rel=0.05)
