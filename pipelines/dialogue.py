@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from pipelines.tokenizer import BOS, EOS
 from schemas.dialect import ONE_BOX
 from schemas.errors import ConfigError, TextError, unknown
-from schemas.record import Message
+from schemas.record import Message, Role
 
 PICTURE = -1  # the id of a place that a picture embedding fills
 IGNORED = -100  # the label of a token that is not trained
@@ -87,7 +87,7 @@ def encoded(
     Turns are kept whole: those that would not fit any more are left out and counted. TextError, naming the key, where
     not even the first one fits or the messages are no conversation.
     """
-    _check(messages, [0], key)
+    _check(messages, "assistant", key)
     shared = _shared(by) if picture else []
     turns = [
         _turn(by, asked.content, said.content, picture, first=place == 0)
@@ -120,7 +120,7 @@ def joined(several: Sequence[Encoded]) -> Encoded:
 
 def prompt(by: Dialogue, messages: Sequence[Message], *, picture: bool, key: str = "the question") -> list[int]:
     """The ids after which the model answers the last message, the user's; earlier turns stand as in training."""
-    _check(messages, [1], key)
+    _check(messages, "user", key)
     bos = _id(by, BOS)
     shared = [bos] * (by.rules.openings - 1) + (_shared(by) if picture else [])
     earlier = [
@@ -139,11 +139,11 @@ def answer_text(by: Dialogue, ids: Sequence[int]) -> str:
     return str(by.tokenizer.decode(said, skip_special_tokens=True)).strip()
 
 
-def _check(messages: Sequence[Message], odd: list[int], key: str) -> None:
+def _check(messages: Sequence[Message], last: Role, key: str) -> None:
     roles = [turn.role for turn in messages]
-    if not roles or len(roles) % 2 not in odd or roles[0] != "user" or any(one == two for one, two in pairwise(roles)):
-        ends = "the assistant" if 0 in odd else "the user"
-        raise TextError(f"bad turns: {roles} in {key}, wanted user and assistant in turn, {ends} last")
+    in_turn = all(one != two for one, two in pairwise(roles))
+    if not roles or not in_turn or (roles[0], roles[-1]) != ("user", last):
+        raise TextError(f"bad turns: {roles} in {key}, wanted user and assistant in turn, the {last} last")
 
 
 def _id(by: Dialogue, name: str) -> int:

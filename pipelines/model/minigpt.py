@@ -14,7 +14,7 @@ from torch.nn import functional
 from pipelines.dialogue import IGNORED, PICTURE
 from pipelines.model.sequences import seen
 from pipelines.model.sizes import Size
-from schemas.errors import ConfigError, ShardError
+from schemas.errors import ConfigError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of red, green, blue between 0 and 1
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -62,17 +62,17 @@ class MiniGPT(nn.Module):
         return {name: each.detach().to("cpu", copy=True) for name, each in self.trained().items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what ``state`` gave, bit for bit; ShardError where names or shapes are not this model's."""
+        """Put back what ``state`` gave, bit for bit; ConfigError where names or shapes are not this model's."""
         own = self.trained()
         if state.keys() != own.keys():
             differ = sorted(state.keys() ^ own.keys())
-            raise ShardError(
+            raise ConfigError(
                 f"checkpoint: {len(differ)} names differ from the model's trained ones, such as {differ[0]}"
             )
         for name, each in own.items():
             if state[name].shape != each.shape or state[name].dtype != each.dtype:
                 found, wanted = ((tuple(one.shape), one.dtype) for one in (state[name], each))
-                raise ShardError(f"checkpoint: {name} is {found}, wanted {wanted}")
+                raise ConfigError(f"checkpoint: {name} is {found}, wanted {wanted}")
         with torch.no_grad():
             for name, each in own.items():
                 each.copy_(state[name])

@@ -14,7 +14,7 @@ from pipelines.model.build import build
 from pipelines.model.minigpt import MiniGPT, Scores
 from pipelines.model.sequences import Sequences, padded
 from pipelines.model.sizes import Size
-from schemas.errors import ConfigError, ShardError
+from schemas.errors import ConfigError
 from schemas.record import Message
 
 TALKS = [
@@ -235,12 +235,12 @@ def test_a_state_holds_what_is_trained_and_comes_back_bit_for_bit(
 def test_a_state_of_another_model_is_refused(small: Size, adapted: Size, words: Tokenizer) -> None:
     model = build(adapted, words)[0]
     state = model.state()
-    with pytest.raises(ShardError, match=r"names differ from the model's trained ones, such as llama_model\."):
+    with pytest.raises(ConfigError, match=r"names differ from the model's trained ones, such as llama_model\."):
         model.restore(build(small, words)[0].state())
     state["llama_proj.bias"] = state["llama_proj.bias"][:-1]
     before = model.state()
     with pytest.raises(
-        ShardError, match=r"llama_proj.bias is \(\(23,\), torch.float32\), wanted \(\(24,\), torch.float32\)"
+        ConfigError, match=r"llama_proj.bias is \(\(23,\), torch.float32\), wanted \(\(24,\), torch.float32\)"
     ):
         model.restore(state)
     assert all(torch.equal(each, before[name]) for name, each in model.state().items()), "nothing is put back by halves"
