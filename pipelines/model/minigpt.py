@@ -88,7 +88,7 @@ class MiniGPT(nn.Module):
         if pictures.dtype != torch.uint8 or tuple(pictures.shape[1:]) != (3, side, side):
             found = f"{pictures.dtype} {tuple(pictures.shape)}"
             raise ConfigError(f"pictures: {found}, wanted torch.uint8 (n, 3, {side}, {side})")
-        values = (pictures.to(self.device).float() / 255 - self.mean) / self.deviation
+        values = (pictures.to(self.device, non_blocking=True).float() / 255 - self.mean) / self.deviation
         patches = self.visual_encoder(pixel_values=values).last_hidden_state[:, 1:]
         count, _, width = patches.shape
         embeddings: Tensor = self.llama_proj(patches.reshape(count, -1, self.size.join * width))

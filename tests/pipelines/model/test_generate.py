@@ -115,6 +115,23 @@ def test_kept_keys_and_values_change_no_token(small: Size, words: Tokenizer, cle
         assert generate(model, clean, pictures[1:2], [asking(text)], max_new_tokens=10) == [wanted]
 
 
+def test_answers_in_bf16_are_the_same_where_the_model_is_sure(
+    learned: Learned, small: Size, words: Tokenizer, clean: Dialogue, pictures: Tensor
+) -> None:
+    model = build(small, words, precision=torch.bfloat16)[0]
+    model.restore(learned[0].state())
+    assert generate(model, clean, pictures, [asking("[refer] the star")] * 3) == BOXES
+
+
+def test_a_frozen_model_in_bf16_says_of_the_first_token_what_it_says_in_float32(
+    adapted: Size, words: Tokenizer, clean: Dialogue, pictures: Tensor
+) -> None:
+    narrow, wide = (build(adapted, words, precision=each)[0] for each in (torch.bfloat16, torch.float32))
+    asked = [asking("[refer] the star"), asking("[vqa] what is the large red hat?"), asking("cat")]
+    first, wanted = (generate(each, clean, pictures, asked, max_new_tokens=1) for each in (narrow, wide))
+    assert first == wanted and any(first)
+
+
 def test_text_alone_is_answered_without_pictures(learned: Learned, clean: Dialogue) -> None:
     model, _ = learned
     assert generate(model, clean, None, [asking(text) for text in CHAT]) == list(CHAT.values())
