@@ -37,7 +37,7 @@ _BIN = r"(?:0|[1-9][0-9]?|100)"
 _BOX = rf"\{{<{_BIN}><{_BIN}><{_BIN}><{_BIN}>\}}"
 _GROUP = re.compile(rf"(?:<p>(?P<phrase>[^<]*(?:<(?!/?p>)[^<]*)*)</p> )?(?P<boxes>{_BOX}(?:<delim>{_BOX})*)")
 _PLAIN_GROUP = re.compile(rf"(?:<p>[^<\[\n]*</p> )?{_BOX}(?:<delim>{_BOX})*")
-_ONE_BOX = re.compile(_BOX)
+ONE_BOX = re.compile(_BOX)
 _AFTER_BOX = re.compile(r"(\\*)<")
 
 
@@ -94,7 +94,7 @@ def plain_tokens(text: str) -> list[str] | None:
     """
     if "}<p>" in text or not harmless(_PLAIN_GROUP.sub("", text)):
         return None
-    return _ONE_BOX.findall(text)
+    return ONE_BOX.findall(text)
 
 
 def _text(text: str, after_box: bool) -> str:

@@ -1,0 +1,1 @@
+"""MiniGPT-v2 at any size, put together out of transformers' and peft's parts."""
