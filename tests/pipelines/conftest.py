@@ -11,7 +11,9 @@ import msgspec
 import pytest
 
 from pipelines.shard import shard
-from schemas.pool import pool_config
+from schemas.ledger import Count
+from schemas.lock import LOCK_SCHEMA, HeldOutSplit, Lock, LockedPart, PinnedPool
+from schemas.pool import FileDigest, pool_config
 
 Config = dict[str, Any]
 Tree = dict[str, bytes]
@@ -49,6 +51,37 @@ def demo_pool(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def pool_copy(demo_pool: Path, tmp_path: Path) -> Path:
     """A copy of ``demo_pool`` to be damaged."""
     return Path(shutil.copytree(demo_pool, tmp_path / "pool"))
+
+
+@pytest.fixture
+def locked() -> Callable[..., LockedPart]:
+    """A function: a part of a lock, from its source and task; anything else by keyword."""
+
+    def part(source: str, task: str | None, **changed: Any) -> LockedPart:
+        file = FileDigest("part", 8, "0" * 64)
+        lost, filtered = [Count("refcoco/val", 150), Count("vsr/test", 50)], [Count("max_area", 100)]
+        told = LockedPart(
+            *(source, "train", task, 0, 1.0, None, None, None, 1, 1000, 700, 350, 700, filtered, lost),
+            *(1400.0, 2.0, 0.5, 0.5, 0.25, 20.0, 90, file, file, None),
+        )
+        return msgspec.structs.replace(told, **changed)
+
+    return part
+
+
+@pytest.fixture
+def lock(locked: Callable[..., LockedPart]) -> Lock:
+    """A lock of two parts in samples, with two held-out splits."""
+    parts = [locked("refcoco", "refer"), locked("llava_detail", None, token_share=0.75, epochs=0.125)]
+    held = [
+        HeldOutSplit("refcoco/val", "pool", 1500, "0" * 64, 12_345),
+        HeldOutSplit("vsr/test", "annotations", 9, "", 0),
+    ]
+    pool = PinnedPool("coco", "1" * 64, "/pools/coco", 2, 1000, 2000, 0, "round-100", {})
+    return Lock(
+        *(LOCK_SCHEMA, "abcd" * 16, "0.1.0", "3", "sample", 42, None, 2, 28, 100, {}, {}, "estimate: so and so"),
+        *([pool], parts, held),
+    )
 
 
 @pytest.fixture(scope="session")
