@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "manifests": {"schemas", "manifests"},
     "pipelines": set(ROOMS),
 }
+TORCH = {"pipelines/load.py"}  # who may import it: everything else runs where it is not installed
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "tools"}
 
 
@@ -77,6 +78,10 @@ def test_asking_for_help_loads_nothing_heavy(words: list[str]) -> None:
     run = f"sys.argv = {['boxcar', *words, '--help']}; runpy.run_module('pipelines.cli', run_name='__main__')"
     help_ = f"import runpy, sys\ntry:\n    {run}\nexcept SystemExit as left:\n    assert not left.code, left.code"
     assert loaded(help_) == set()
+
+
+def test_torch_is_imported_where_it_may_be_and_nowhere_else() -> None:
+    assert {str(path.relative_to(HOUSE)) for path in files(*ROOMS) if "torch" in set(imports(path))} == TORCH
 
 
 def test_something_heavy_would_be_noticed() -> None:
