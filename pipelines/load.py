@@ -49,8 +49,9 @@ class Drawn(NamedTuple):
 class Batch:
     """A rank's share of a step, in unit ``batch`` one batch of it: lists are of its sequences, in order.
 
-    ``images`` is uint8 (pictures, 3, S, S), RGB; ``image_of`` int64 (sequences,): which of them a sequence speaks of,
-    -1 where of none. ``next`` is the step from which the run goes on once this batch is done with.
+    ``images`` is uint8 (pictures, 3, S, S), RGB, in the memory format ``channels_last``; ``image_of``, int64
+    (sequences,), says which of them a sequence speaks of, -1 for none. ``next`` is the step from which the run goes on
+    once this batch is done with.
     """
 
     images: torch.Tensor
@@ -99,10 +100,11 @@ def picture(data: bytes, size: int = IMAGE_SIZE) -> torch.Tensor:
         )
     except ValueError as error:
         raise ImageError(f"damaged picture: {error}") from error
-    planes = torch.from_numpy(pixels).permute(2, 0, 1)
-    if planes.shape[1:] == (size, size):
-        return planes.contiguous()
-    return interpolate(planes[None], (size, size), mode="bicubic", antialias=True)[0]
+    # In the order in which pixels lie, colours innermost, torch takes a third less time for the same numbers.
+    planes = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
+    if planes.shape[2:] != (size, size):
+        planes = interpolate(planes, (size, size), mode="bicubic", antialias=True)
+    return planes[0]
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,12 @@ class _Together:
     image_size: int
 
     def __call__(self, drawn: Sequence[Drawn]) -> Batch:
-        images = [one.image for one in drawn if one.image is not None]
-        numbers = iter(range(len(images)))
+        rows = [one.image.permute(1, 2, 0) for one in drawn if one.image is not None]
+        none = torch.empty((0, self.image_size, self.image_size, 3), dtype=torch.uint8)
+        numbers = iter(range(len(rows)))
         return Batch(
-            # In a worker this stacks into shared memory.
-            images=default_collate(images)
-            if images
-            else torch.empty((0, 3, *[self.image_size] * 2), dtype=torch.uint8),
+            # As rows of pixels, which is how they lie; in a worker this stacks into shared memory.
+            images=(default_collate(rows) if rows else none).permute(0, 3, 1, 2),
             image_of=torch.tensor([-1 if one.image is None else next(numbers) for one in drawn]),
             records=[one.records for one in drawn],
             parts=[one.part for one in drawn],
