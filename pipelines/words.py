@@ -24,7 +24,6 @@ from schemas.text import quote
 MAX_WORDS = 50
 _MARKS = re.compile(r"[.!\"()*#:;~]")
 _BLANKS = re.compile(r"\s{2,}")
-_NEVER_TEXT = "box"  # the slot that holds the number of a box
 
 
 class _Touched(NamedTuple):
@@ -98,7 +97,7 @@ def _drawn(record: Record, pool: str | None, touched: _Touched) -> Draw:
         raise RecordError(f"wording does not fit: pool {pool!r} has slots {SLOTS[pool]}, {record.key} others")
     slots = drawn.slots
     if touched.question:
-        slots = [slot if slot.name == _NEVER_TEXT else replace(slot, value=released(slot.value)) for slot in slots]
+        slots = [replace(slot, value=released(slot.value)) for slot in slots]  # a box's number stays as it is
     return replace(drawn, pool=pool or drawn.pool, slots=slots)
 
 

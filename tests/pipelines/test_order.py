@@ -88,6 +88,12 @@ def test_shards_come_in_a_new_order_in_each_epoch() -> None:
     assert len(orders) == 6
 
 
+def test_a_window_is_mixed_anew_in_each_epoch_and_unlike_the_next_window() -> None:
+    one = order([9, 9], window=1)
+    within = [tuple(item % 9 for item in epoch(one, number)[half : half + 9]) for number in range(4) for half in (0, 9)]
+    assert len(set(within)) == 8
+
+
 def test_turns_may_be_asked_for_in_any_order() -> None:
     sizes, turns = [7, 0, 9, 3], [40, 3, 18, 60, 0, 19, 41, 2]
     one = order(sizes, window=2)
