@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "pipelines": set(ROOMS),
 }
 MODEL = {f"pipelines/model/{name}.py" for name in ("build", "generate", "minigpt", "sequences", "start", "weights")}
-TORCH = {*MODEL}  # who may import it: everything else runs where it is not installed
+TORCH = {*MODEL, "pipelines/load.py"}  # who may import it: everything else runs where it is not installed
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "tools"}
 
 

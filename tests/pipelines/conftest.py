@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from PIL import Image, UnidentifiedImageError
 
+from pipelines.mix import mix
 from pipelines.shard import shard
 from schemas.ledger import Count
 from schemas.lock import LOCK_SCHEMA, HeldOutSplit, Lock, LockedPart, PinnedPool
@@ -48,6 +49,32 @@ def demo_pool(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("pools") / "demo"
     shard(pool_config(_config(demo_files), "test"), str(out))
     return out
+
+
+@pytest.fixture(scope="session")
+def text_pool(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pool of samples without pictures, called ``text``. Read only."""
+    out = tmp_path_factory.mktemp("pools") / "text"
+    chat = {"name": "unnatural", "root": f"{demo_files}/unnatural", "splits": ["train"], "form": "core"}
+    config = {"pool": "text", "collections": {}, "sources": [chat], "shard": {"max_samples": 7}}
+    shard(pool_config(config, "test"), str(out))
+    return out
+
+
+@pytest.fixture(scope="session")
+def lock_of() -> Callable[..., Path]:
+    """A function: the lock of these parts of these pools, at that path, with 8 steps of 12 draws and nothing held out.
+
+    The key ``train``, and any other key of a mixture, may say otherwise.
+    """
+
+    def make(path: Path, pools: list[Path], parts: list[Config], *, train: Config | None = None, **said: Any) -> Path:
+        sized = {"steps": 8, "batches" if said.get("unit") == "batch" else "global_batch": 12, **(train or {})}
+        raw = {"stage": 3, "unit": "sample", "seed": 11, "held_out": "released", "parts": parts, "train": sized, **said}
+        mix(mixture(raw, "test"), [str(pool) for pool in pools], path, roots={}, workers=1)
+        return path
+
+    return make
 
 
 def _entry(files: Path, name: str, folder: str, *splits: str, **more: Any) -> Config:

@@ -1,0 +1,134 @@
+"""Pools that a lock pins, opened for random access: one read a sample, through the shard's index."""
+
+import io
+import os
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines import store
+from pipelines.layout import names
+from pipelines.manifest import read_manifest, read_receipt
+from pipelines.tar import BLOCK, MAX_MEMBER_BYTES, Member, members
+from schemas.errors import ConfigError, ShardError
+from schemas.lock import PinnedPool
+
+OPEN = 64  # shards that a process keeps open, two files each
+_PAIR = struct.Struct("<2Q")
+_MOST = 2 * (MAX_MEMBER_BYTES + BLOCK)  # bytes of a sample: what its index says is not believed beyond
+
+
+@dataclass(frozen=True, eq=False)
+class LocalPool:
+    """A pool whose manifest is the one that the lock pins, by the sizes of its shards' tars and indexes in bytes."""
+
+    name: str
+    folder: Path
+    tars: npt.NDArray[np.int64]
+    indexes: npt.NDArray[np.int64]
+
+
+def local_shard(pool: LocalPool, shard: int) -> tuple[Path, Path]:
+    """Where the tar of a pool's shard lies on this machine, and where its index."""
+    called = names(pool.name, shard)
+    return pool.folder / called.tar, pool.folder / called.offsets
+
+
+def opened(pinned: PinnedPool, location: str) -> LocalPool:
+    """The pool at that place, once its manifest is the pinned one and every shard has its receipt's sizes.
+
+    ConfigError where the place is not on this machine; ShardError, naming the pool and what differs, for the rest.
+    """
+    if not store.is_local(location):
+        raise ConfigError(f"pool {pinned.name}: {location} is not a folder of this machine")
+    try:
+        return _opened(pinned, store.local(store.absolute(location)))
+    except ShardError as error:
+        raise ShardError(f"pool {pinned.name} at {location}: {error}") from error
+
+
+def _opened(pinned: PinnedPool, folder: Path) -> LocalPool:
+    manifest = read_manifest(str(folder))
+    if manifest.digest != pinned.digest:
+        raise ShardError(f"its digest is {manifest.digest[:12]}, the lock pins {pinned.digest[:12]}: it was built anew")
+    sizes = []
+    for shard, listed in enumerate(manifest.receipts):
+        told = {file.name: file.bytes for file in read_receipt(str(folder), listed).files}
+        called = names(pinned.name, shard)
+        for name in (called.tar, called.offsets):
+            _insist_size(folder / name, told.get(name))
+            sizes.append(told[name])
+    return LocalPool(pinned.name, folder, *np.array(sizes, np.int64).reshape(-1, 2).T)
+
+
+def _insist_size(path: Path, told: int | None) -> None:
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise ShardError(f"{path.name}: cannot be read: {error.strerror}") from error
+    if found != told:
+        raise ShardError(f"{path.name}: {found:,} bytes, its receipt says {told or 0:,}")
+
+
+class Shards:
+    """Samples by pool, shard and number; so many shards stay open as ``OPEN`` says. Pickled, it holds no open file."""
+
+    def __init__(self, pools: Mapping[int, LocalPool]) -> None:
+        self.pools = pools
+        self._files: OrderedDict[tuple[int, int], _Files] = OrderedDict()
+
+    def __reduce__(self) -> tuple[Callable[..., "Shards"], tuple[Mapping[int, LocalPool]]]:
+        return Shards, (self.pools,)
+
+    def read(self, pool: int, shard: int, sample: int) -> list[Member]:
+        """The members of one sample; ShardError, naming the tar, where they are not as ``TarWriter`` wrote them."""
+        files, name = self._opened(pool, shard), names(self.pools[pool].name, shard).tar
+        pair = os.pread(files.index, _PAIR.size, 8 * sample)
+        begin, end = _PAIR.unpack(pair) if len(pair) == _PAIR.size else (0, 0)
+        if not begin < end <= min(files.size, begin + _MOST):
+            raise ShardError(f"{name}: sample {sample} is said to lie from {begin} to {end} of {files.size} bytes")
+        data = os.pread(files.tar, end - begin, begin)
+        return list(_within(data, f"{name} from {begin}"))
+
+    def _opened(self, pool: int, shard: int) -> "_Files":
+        files = self._files.get((pool, shard))
+        if files is None:
+            while len(self._files) >= OPEN:
+                self._files.popitem(last=False)
+            files = self._files[pool, shard] = _Files(self.pools[pool], shard)
+        self._files.move_to_end((pool, shard))
+        return files
+
+
+class _Files:
+    # A shard's two files, closed when nothing speaks of them any more.
+    def __init__(self, pool: LocalPool, shard: int) -> None:
+        self.handles = list[int]()
+        tar, index = local_shard(pool, shard)
+        self.size = int(pool.tars[shard])
+        for path, told in ((tar, self.size), (index, int(pool.indexes[shard]))):
+            try:
+                self.handles.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            except OSError as error:
+                raise ShardError(f"{path.name}: cannot be read: {error.strerror}") from error
+            if (found := os.fstat(self.handles[-1]).st_size) != told:
+                raise ShardError(f"{path.name}: {found:,} bytes, its receipt says {told:,}: it was changed meanwhile")
+        self.tar, self.index = self.handles
+
+    def __del__(self) -> None:
+        for handle in self.handles:
+            os.close(handle)
+
+
+def _within(data: bytes, name: str) -> Iterator[Member]:
+    # Read as a tar that is broken off after its last member: what follows it is the next sample.
+    file = io.BytesIO(data)
+    for member in members(file, name):
+        yield member
+        if file.tell() == len(data):
+            return
