@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from pipelines.cli_export import export
 from schemas import __version__
 from schemas.errors import BoxcarError, RejectsError, ShardError
 
@@ -188,6 +189,9 @@ def verify(
 
     if not show.verified(check(pool, 1 if in_process(pool) else workers or cores()), json):
         raise typer.Exit(1)
+
+
+app.command(short_help="Write a pool or a lock for other trainers.")(export)
 
 
 def _set_up(asked: bool) -> None:

@@ -55,7 +55,8 @@ def energon(at: str, to: str) -> list[Split]:
     Paths in it are absolute: of the pools as the lock names them, of the split files as they lie in ``to``. Raises
     ConfigError where that is there already or is not local, ShardError where a pool is not the one that was locked.
     """
-    lock, folder = read_lock(Path(at)), folder_of(Path(at))
+    folder = folder_of(Path(at))
+    lock = read_lock(Path(at))
     if not store.is_local(to):
         raise ConfigError(f"--to {to}: wanted a local folder: Energon is told of absolute paths")
     manifests = [pinned(pool) for pool in lock.pools]
@@ -131,15 +132,17 @@ def _metadataset(lock: Lock, splits: Sequence[Split], at: Path, to: Path) -> str
 
 def _entry(split: Split, pool: PinnedPool, to: Path) -> str:
     part = split.part
-    left_out = f"; {split.unseen:,} more of theirs are in the lock's filters alone" if split.unseen else ""
+    notes = [f"{part.part}: {part.records:,} records of {split.samples:,} samples"]
+    if split.unseen:
+        notes.append(f"{split.unseen:,} more records of these samples are left out by the lock and not by this blend")
     fields = {
         "path": store.absolute(pool.location),
         "split_config": str(to / split_name(part, pool)),
         "weight": part.count * (part.batch_size or 1),
         "subflavors": part.part._asdict(),
     }
-    lines = "".join(f"        {name}: {json.dumps(value)}\n" for name, value in fields.items())
-    return f"      - # {part.part}: {part.records:,} records of {split.samples:,} samples{left_out}\n{lines}"
+    lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items()]  # JSON is YAML, however odd a path
+    return "".join(f"      # {note}\n" for note in notes) + "      - " + "\n        ".join(lines) + "\n"
 
 
 _INFO = """\

@@ -7,6 +7,7 @@ tells where every record went. Equal input gives equal bytes.
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -95,7 +96,7 @@ def export(at: str, to: str, form: str = "llava", dialect: str = OWN, images: bo
     not the lock's, and RejectsError where the dialect cannot say a single record; nothing is left in these cases.
     """
     if form not in FORMS:
-        raise ConfigError(unknown("form", form, FORMS))
+        raise ConfigError(unknown("form", form, [*FORMS, "energon"]))
     insist_dialect(dialect)
     found = source(at)
     with new_folder(to) as aside:
@@ -219,3 +220,9 @@ def _image(chosen: Chosen, written: bool) -> str | None:
     if chosen.name is None:
         return None
     return f"{IMAGES}/{chosen.pool}/{chosen.name}" if written else f"{chosen.tar}/{chosen.name}"
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["export", *sys.argv[1:]])

@@ -14,6 +14,8 @@ from rich.text import Text
 from converters._glance import EMPTY
 from converters._table import CHAT
 from pipelines.convert import Converted
+from pipelines.energon import METADATASET, Split
+from pipelines.export import Exported
 from pipelines.fetch.answer import REASONS
 from pipelines.fetch.rot import Rot
 from pipelines.fetch.state import Fetched
@@ -174,6 +176,30 @@ def verified(seen: Verified, as_json: bool) -> bool:
     verdict = f"{len(seen.problems)} problem{'s' * (len(seen.problems) > 1)}" if seen.problems else "whole"
     console.print(f"pool {seen.pool}: {verdict}; read {read}", highlight=False, soft_wrap=True)
     return not seen.problems
+
+
+def exported(told: Exported, to: str, as_json: bool) -> None:
+    """Where the records of an export went."""
+    if as_json:
+        _json(msgspec.to_builtins(told))
+        return
+    console = _console()
+    console.print(_ledger(told.ledger, f"{told.kind} {told.name}, form {told.form}, dialect {told.dialect}"))
+    pictures = f", {told.pictures:,} pictures" if told.pictures else ""
+    console.print(f"{to}: {told.records:,} records{pictures}", highlight=False, soft_wrap=True)
+
+
+def blended(splits: Sequence[Split], to: str, as_json: bool) -> None:
+    """What a lock's parts are in a metadataset for Energon."""
+    if as_json:
+        _json([{"part": str(one.part.part), "samples": one.samples, "unseen": one.unseen} for one in splits])
+        return
+    console = _console()
+    table = _table("part", "records", "samples", "records shown besides")
+    for one in splits:
+        table.add_row(str(one.part.part), *map(_number, (one.part.records, one.samples, one.unseen)))
+    console.print(table)
+    console.print(f"{to}: {METADATASET} of {len(splits):,} parts", highlight=False, soft_wrap=True)
 
 
 def fetched(told: Fetched, as_json: bool) -> None:

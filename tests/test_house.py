@@ -70,7 +70,9 @@ def test_importing_every_module_but_the_verbs_loads_nothing_heavy() -> None:
     assert loaded(f"{calls}\n" + "\n".join(f"import {name}" for name in modules)) == set()
 
 
-@pytest.mark.parametrize("words", [[], ["convert"], ["sources"], ["shard"], ["verify"], ["fetch"], ["rot"], ["demo"]])
+@pytest.mark.parametrize(
+    "words", [[], ["convert"], ["sources"], ["shard"], ["verify"], ["fetch"], ["rot"], ["demo"], ["export"]]
+)
 def test_asking_for_help_loads_nothing_heavy(words: list[str]) -> None:
     run = f"sys.argv = {['boxcar', *words, '--help']}; runpy.run_module('pipelines.cli', run_name='__main__')"
     help_ = f"import runpy, sys\ntry:\n    {run}\nexcept SystemExit as left:\n    assert not left.code, left.code"
