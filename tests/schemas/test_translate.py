@@ -1,5 +1,7 @@
 """Tests of records in each dialect: strings written by hand, and what is said is read back, whatever is said."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -121,37 +123,43 @@ SAID: list[Turn] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "question", "answer"),
-    [
-        (
-            "minigpt-v2",
-            "[identify] who is {<25><50><75><94>}?",
-            "<p>a man</p> {<25><50><75><94>} in <p>two rooms</p> {<0><0><100><100>}<delim>{<25><50><75><94>}.",
-        ),
-        (
-            "shikra",
-            "who is [0.250,0.500,0.750,0.828]?",
-            "a man[0.250,0.500,0.750,0.828] in two rooms[0.000,0.125,1.000,0.875;0.250,0.500,0.750,0.828].",
-        ),
-        (
-            "kosmos-2",
-            "<grounding>who is <object><patch_index_0520><patch_index_0951></object>?",
-            "<phrase>a man</phrase><object><patch_index_0520><patch_index_0951></object> in <phrase>two rooms</phrase>"
-            "<object><patch_index_0000><patch_index_1023></delimiter_of_multi_objects/>"
-            "<patch_index_0520><patch_index_0951></object>.",
-        ),
-        (
-            "qwen-vl",
-            "who is <box>(250,500),(749,937)</box>?",
-            "<ref>a man</ref><box>(250,500),(749,937)</box> in <ref>two rooms</ref>"
-            "<box>(0,0),(999,999)</box><box>(250,500),(749,937)</box>.",
-        ),
-    ],
-)
+WRITTEN = [
+    (
+        "minigpt-v2",
+        "[identify] who is {<25><50><75><94>}?",
+        "<p>a man</p> {<25><50><75><94>} in <p>two rooms</p> {<0><0><100><100>}<delim>{<25><50><75><94>}.",
+    ),
+    (
+        "shikra",
+        "who is [0.250,0.500,0.750,0.828]?",
+        "a man[0.250,0.500,0.750,0.828] in two rooms[0.000,0.125,1.000,0.875;0.250,0.500,0.750,0.828].",
+    ),
+    (
+        "kosmos-2",
+        "<grounding>who is <object><patch_index_0520><patch_index_0951></object>?",
+        "<phrase>a man</phrase><object><patch_index_0520><patch_index_0951></object> in <phrase>two rooms</phrase>"
+        "<object><patch_index_0000><patch_index_1023></delimiter_of_multi_objects/>"
+        "<patch_index_0520><patch_index_0951></object>.",
+    ),
+    (
+        "qwen-vl",
+        "who is <box>(250,500),(749,937)</box>?",
+        "<ref>a man</ref><box>(250,500),(749,937)</box> in <ref>two rooms</ref>"
+        "<box>(0,0),(999,999)</box><box>(250,500),(749,937)</box>.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "question", "answer"), WRITTEN)
 def test_a_record_is_written_as_by_hand(name: str, question: str, answer: str) -> None:
     record = record_of(SAID, prefix="[identify] ")
     assert [turn.content for turn in render(record, SIZE, name)] == [question, answer]
+
+
+def test_the_docs_show_each_dialect_as_it_is_written() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+    for name, question, answer in WRITTEN:
+        assert f"| `{name}` | `{question}` |\n| | `{answer}` |\n" in page
 
 
 def test_llava_writes_one_box_to_a_thing_and_marks_no_phrase() -> None:
