@@ -1,4 +1,4 @@
-"""Data that a person edits: pools/*.yaml; and ``load``, which reads one by name or path."""
+"""Data that a person edits: pools/*.yaml, stages; and ``load``, which reads one by name or path."""
 
 from collections.abc import Hashable
 from pathlib import Path
@@ -11,10 +11,10 @@ _MERGE = "tag:yaml.org,2002:merge"  # the key "<<"
 
 
 def load(name: str) -> dict[str, Any]:
-    """The parsed YAML of a manifest: a path, or the name of one of ours (``coco``); ConfigError in one line."""
+    """The parsed YAML of a manifest: a path, or one of ours by name (``coco``, ``stage3``); ConfigError in one line."""
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        known = {known.stem: known for known in _HERE.glob("pools/*.yaml")}
+        known = {known.stem: known for ours in ("pools/*.yaml", "*.yaml") for known in _HERE.glob(ours)}
         if name not in known:
             raise ConfigError(f"{unknown('manifest', name, known)}; a file's name ends in .yaml")
         path = known[name]

@@ -158,8 +158,9 @@ class _Content:
 def _image_columns(image: ImageRef | None, likeness: int | None) -> tuple[object, ...]:
     """What the record index says of a picture, but for the sha256 of what it was made of."""
     if image is None:
-        return (None, [], None, None, None, None)
-    return (image.id, image.aliases, image.sha256, image.width, image.height, likeness)
+        return (None, [], None, None, None, None, [])
+    scores = msgspec.to_builtins(image.scores)
+    return (image.id, image.aliases, image.sha256, image.width, image.height, likeness, scores)
 
 
 def _record_columns(record: Record) -> tuple[object, ...]:

@@ -13,12 +13,13 @@ import msgspec
 from pipelines import store
 from pipelines.eligible import LOCK, Eligible, folder_of, mapped
 from pipelines.layout import names
-from pipelines.manifest import UNREADABLE, read_manifest, read_receipt
+from pipelines.locked import read_lock
+from pipelines.manifest import read_manifest, read_receipt
 from pipelines.tar import members
 from pipelines.words import Words, rendered, words
 from schemas.errors import RecordError, ShardError
 from schemas.ledger import Part
-from schemas.lock import LOCK_SCHEMA, Lock, PinnedPool
+from schemas.lock import Lock, PinnedPool
 from schemas.mixture import mixture
 from schemas.pool import PoolManifest
 from schemas.record import Record, Sample
@@ -53,8 +54,8 @@ def source(at: str) -> Source:
     if is_lock(at):
         path = Path(at)
         lock = read_lock(path)
-        manifests = [pinned(pool) for pool in lock.pools]
-        samples = sum(manifest.samples for manifest in manifests)
+        manifests = pinned(lock)
+        samples = sum(manifest.samples for manifest in manifests.values())
         return Source("lock", path.name.removesuffix(LOCK), lock.digest, samples, _of_lock(lock, path, manifests))
     manifest = read_manifest(at)
     return Source("pool", manifest.pool, manifest.digest, manifest.samples, _of_pool(at, manifest))
@@ -65,20 +66,15 @@ def is_lock(at: str) -> bool:
     return at.endswith(LOCK)
 
 
-def read_lock(path: Path) -> Lock:
-    """The lock; ShardError where that is none."""
-    data = store.read(str(path))
-    try:
-        lock = msgspec.json.decode(data, type=Lock)
-    except UNREADABLE as error:
-        raise ShardError(f"{path}: not a lock: {error}") from error
-    if lock.schema != LOCK_SCHEMA:
-        raise ShardError(f"{path}: schema {lock.schema!r}, wanted {LOCK_SCHEMA!r}")
-    return lock
+def pinned(lock: Lock) -> dict[int, PoolManifest]:
+    """The manifests of the pools that parts of a lock are of, by the pools' places in it.
+
+    ShardError where one is gone, or is not what it was when it was locked.
+    """
+    return {number: _pinned(lock.pools[number]) for number in sorted({part.pool for part in lock.parts})}
 
 
-def pinned(pool: PinnedPool) -> PoolManifest:
-    """The manifest of a lock's pool; ShardError where the pool is gone, or is not what it was when it was locked."""
+def _pinned(pool: PinnedPool) -> PoolManifest:
     manifest = read_manifest(pool.location)
     if manifest.digest != pool.digest:
         where = f"pool {pool.name} at {pool.location}"
@@ -92,9 +88,10 @@ def _of_pool(at: str, manifest: PoolManifest) -> Iterator[Chosen]:
             yield one._replace(records=[(record, record) for record in one.sample.records])
 
 
-def _of_lock(lock: Lock, path: Path, manifests: Sequence[PoolManifest]) -> Iterator[Chosen]:
+def _of_lock(lock: Lock, path: Path, manifests: Mapping[int, PoolManifest]) -> Iterator[Chosen]:
     render = mixture(lock.mixture, str(path)).render
-    for number, (pool, manifest) in enumerate(zip(lock.pools, manifests, strict=True)):
+    for number, manifest in manifests.items():
+        pool = lock.pools[number]
         parts = [part for part in lock.parts if part.pool == number]
         by = {part.part: words(pool, part, render) for part in parts}
         found = [mapped(folder_of(path), part) for part in parts]

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from pipelines.cli_export import export
+from pipelines.cli_mix import mix
+from pipelines.flags import Json, Sets, Templates, Workers
 from schemas import __version__
 from schemas.errors import BoxcarError, RejectsError, ShardError
 
@@ -45,11 +47,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     help="Vision-language datasets, as they lie on disk, to verified WebDataset shards with 0-100 box tokens.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set any key; repeatable.")]
-Templates = Annotated[str | None, typer.Option(help="A YAML of template pools in place of our own.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Worker processes; one a core where not given.")]
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -191,6 +188,7 @@ def verify(
         raise typer.Exit(1)
 
 
+app.command(short_help="Mix parts of pools for a training stage, pinned by a lock.")(mix)
 app.command(short_help="Write a pool or a lock for other trainers.")(export)
 
 

@@ -16,12 +16,12 @@ from schemas.prompt import Wording
 ENGINES = ("local",)
 
 
-def options(settings: Sequence[str]) -> dict[str, str]:
+def options(settings: Sequence[str], flag: str = "--set", wanted: str = "name=value") -> dict[str, str]:
     """``--set name=value`` as a mapping; ConfigError where there is no equals sign."""
     pairs = [setting.partition("=") for setting in settings]
     for name, equals, _ in pairs:
         if not name or not equals:
-            raise ConfigError(f"--set {name}: wanted name=value")
+            raise ConfigError(f"{flag} {name}: wanted {wanted}")
     return {name: value for name, _, value in pairs}
 
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines import store
-from pipelines.chosen import pinned, read_lock
+from pipelines.chosen import pinned
 from pipelines.eligible import Eligible, folder_of, mapped, stem
 from pipelines.export import new_folder
 from pipelines.layout import names
+from pipelines.locked import read_lock
 from pipelines.progress import progress
 from schemas.errors import ConfigError
 from schemas.ledger import Part
@@ -59,7 +60,7 @@ def energon(at: str, to: str) -> list[Split]:
     lock = read_lock(Path(at))
     if not store.is_local(to):
         raise ConfigError(f"--to {to}: wanted a local folder: Energon is told of absolute paths")
-    manifests = [pinned(pool) for pool in lock.pools]
+    manifests = pinned(lock)
     with new_folder(to) as aside, progress("splitting", len(lock.parts)) as bar:
         splits = []
         for part in lock.parts:

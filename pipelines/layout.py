@@ -20,6 +20,7 @@ INDEX = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("likeness", pa.uint64()),
+        ("scores", pa.list_(pa.struct([("name", pa.string()), ("value", pa.float64())]))),
         ("place", pa.int32()),
         ("record", pa.string()),
         ("source", pa.string()),

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.buckets import Buckets, pieces, rows_at_once
 from pipelines.hashes import Numbers, Rows
 
 ALIKE = np.dtype([("likeness", "<u8"), ("number", "<u8")])
+AT_ONCE = 2**20  # pairs that are compared together where few hashes are looked for among many
 LONG = 32  # hashes of one key up to which shifted comparisons of all keys at once are faster than a table for each key
 _SORTING = 8  # what sorting a hash costs, in comparisons of two
 _UNEVEN = 4  # how many more than by chance share a key, as bits of pictures are not evenly drawn
 
+Places = npt.NDArray[np.int64]
 Band = tuple[int, int]  # its lowest bit and how many it has
 
 
@@ -40,6 +43,40 @@ def later_neighbours(path: Path, radius: int, folder: Path, memory: int) -> Iter
     """
     bands = _bands(path.stat().st_size // ALIKE.itemsize, radius)
     yield from _found(_Search(bands, radius, folder, memory), path, (), len(bands) - radius)
+
+
+def nearest_label(
+    hashes: Numbers, against: Numbers, labels: npt.NDArray[np.int16], radius: int, none: int
+) -> npt.NDArray[np.int16]:
+    """Of each hash the smallest label of those ``against`` that differ from it in at most ``radius`` bits, else none.
+
+    ``labels`` are those of ``against``. Two hashes that near agree in at least one of ``radius`` + 1 bands.
+    """
+    found = np.full(len(hashes), none, np.int16)
+    edges = [64 * band // (radius + 1) for band in range(radius + 2)]
+    for low, high in pairwise(edges):
+        keys, others = (_keys(some, [(low, high - low)]) for some in (hashes, against))
+        order = np.argsort(others, kind="stable")
+        first, last = (np.searchsorted(others[order], keys, side) for side in ("left", "right"))
+        for one, other in _paired(first, last):
+            other = order[other]
+            close = np.bitwise_count(hashes[one] ^ against[other]) <= radius
+            np.minimum.at(found, one[close], labels[other[close]])
+    return found
+
+
+def _paired(first: Places, last: Places) -> Iterator[tuple[Places, Places]]:
+    """Each number with every place from its first to its last, not more than ``AT_ONCE`` pairs together but one's."""
+    counts = last - first
+    ends = np.cumsum(counts)
+    start = 0
+    while start < len(counts):
+        before = ends[start] - counts[start]
+        stop = max(start + 1, int(np.searchsorted(ends, before + AT_ONCE, "right")))
+        some = np.arange(start, stop)
+        one = np.repeat(some, counts[some])
+        yield one, np.arange(len(one)) - np.repeat(ends[some] - counts[some] - before, counts[some]) + first[one]
+        start = stop
 
 
 def _bands(hashes: int, radius: int) -> list[Band]:

@@ -249,8 +249,8 @@ def _image(rows: Sequence[Staged], seen: _Seen) -> ImageRef | None:
 
 
 def _known(image: ImageRef | None, seen: _Seen) -> tuple[object, ...]:
-    """What the record index says of a sample's picture, from ``image`` to ``likeness``."""
+    """What the record index says of a sample's picture, from ``image`` to ``scores``."""
     if image is None or seen.picture is None:
-        return (None, [], None, None, None, None, None)
-    likeness = seen.picture.likeness
-    return (image.id, image.aliases, image.sha256, seen.source_sha256, image.width, image.height, likeness)
+        return (None, [], None, None, None, None, None, [])
+    likeness, scores = seen.picture.likeness, msgspec.to_builtins(image.scores)
+    return (image.id, image.aliases, image.sha256, seen.source_sha256, image.width, image.height, likeness, scores)

@@ -14,8 +14,6 @@ from rich.text import Text
 from converters._glance import EMPTY
 from converters._table import CHAT
 from pipelines.convert import Converted
-from pipelines.energon import METADATASET, Split
-from pipelines.export import Exported
 from pipelines.fetch.answer import REASONS
 from pipelines.fetch.rot import Rot
 from pipelines.fetch.state import Fetched
@@ -28,9 +26,9 @@ from schemas.ledger import Count, Tally
 def sources(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     """All sources, a line each."""
     if as_json:
-        _json(list(rows))
+        print_json(list(rows))
         return
-    console = _console()
+    console = terminal()
     for row in rows:
         what = f"{row['title']}; {' '.join(row['tasks'])}; {_splits(row)}; pictures: {row['collection'] or 'none'}"
         console.print(Text.assemble((row["name"], "bold"), "  ", what), highlight=False, soft_wrap=True)
@@ -50,36 +48,36 @@ def _files(form: Mapping[str, Any]) -> str:
 
 def _splits(row: Mapping[str, Any]) -> str:
     counts = {split: count for form in reversed(row["forms"]) for split, count in form["counts"].items()}
-    told = [f"{split} {_number(counts.get(split))}".strip() for split in row["splits"]]
+    told = [f"{split} {grouped(counts.get(split))}".strip() for split in row["splits"]]
     return f"{', '.join(told)}{' ' + row['unit'] if counts else ''}"
 
 
 def source(row: Mapping[str, Any], as_json: bool) -> None:
     """One source in full."""
     if as_json:
-        _json(row)
+        print_json(row)
         return
-    console = _console()
+    console = terminal()
     console.print(Text.assemble((row["name"], "bold"), "  ", row["title"]), highlight=False)
     for name in ("collection", "licence", "citation", "homepage", "notes"):
         console.print(f"  {name + ':':<12}{row[name]}", highlight=False)
     for name in ("splits", "tasks", "options"):
         console.print(f"  {name + ':':<12}{_pairs(row[name])}", highlight=False)
-    table = _table("form", "split", "files under the root", row["unit"])
+    table = table_of("form", "split", "files under the root", row["unit"])
     for form in row["forms"]:
         for split, files in form["files"].items():
-            table.add_row(form["name"], split, " + ".join(files), _number(form["counts"].get(split)))
+            table.add_row(form["name"], split, " + ".join(files), grouped(form["counts"].get(split)))
     console.print(table)
 
 
 def states(name: str, root: str, rows: Sequence[FormState], as_json: bool) -> bool:
     """What of a source lies in a folder; whether any of it does."""
     if as_json:
-        _json(msgspec.to_builtins(rows))
+        print_json(msgspec.to_builtins(rows))
     else:
-        console = _console()
+        console = terminal()
         console.print(f"{name} under {root}", style="italic", markup=False, highlight=False, soft_wrap=True)
-        table = _table("split", "form", "there", "files, or what is missing")
+        table = table_of("split", "form", "there", "files, or what is missing")
         for row in rows:
             there = "yes" if row.found else "no"
             what = _several([_below(root, file) for file in row.files], " + ") if row.found else _absence(row)
@@ -112,16 +110,16 @@ def _how(wanted: Wanted) -> str:
 def converted(told: Converted, file: IO[str], as_json: bool) -> None:
     """The ledger of a conversion, official counts beside it, and the codec's loss."""
     if as_json:
-        _json(msgspec.to_builtins(told), file)
+        print_json(msgspec.to_builtins(told), file)
         return
-    console = _console(file)
+    console = terminal(file)
     partial = "" if told.complete else " (broken off at the limit)"
-    console.print(_ledger(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
+    console.print(ledger_table(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
     _unfinished(console, told.unfinished)
     if told.loss:
-        table = _table("side, share of picture", "boxes", "mean self-IoU", title=f"loss of {told.codec}")
+        table = table_of("side, share of picture", "boxes", "mean self-IoU", title=f"loss of {told.codec}")
         for row in told.loss:
-            table.add_row(str(row["size"]), _number(int(row["boxes"])), f"{row['self_iou']:.4f}")
+            table.add_row(str(row["size"]), grouped(int(row["boxes"])), f"{row['self_iou']:.4f}")
         console.print(table)
 
 
@@ -130,10 +128,10 @@ def built(build: Built, as_json: bool) -> None:
     manifest = build.manifest
     if as_json:
         said = {"changed": dict(build.changed), "unfinished": list(build.unfinished), "idle": list(build.idle)}
-        _json({"out": build.out, "reused": build.reused, **said, **msgspec.to_builtins(manifest)})
+        print_json({"out": build.out, "reused": build.reused, **said, **msgspec.to_builtins(manifest)})
         return
-    console = _console()
-    console.print(_ledger(manifest.ledger, f"pool {manifest.pool}"))
+    console = terminal()
+    console.print(ledger_table(manifest.ledger, f"pool {manifest.pool}"))
     size = f"{manifest.samples:,} samples, {manifest.records:,} records, {manifest.bytes:,} bytes"
     reused = f", {build.reused} of them there already" if build.reused else ""
     console.print(f"{build.out}: {manifest.shards} shards{reused}, {size}", highlight=False, soft_wrap=True)
@@ -155,21 +153,21 @@ def _unfinished(console: Console, inputs: Sequence[str]) -> None:
 def rotten(told: Rot, page: Path, as_json: bool) -> None:
     """How many links gave a picture, and where the page about it is."""
     if as_json:
-        _json(msgspec.to_builtins(told))
+        print_json(msgspec.to_builtins(told))
         return
     good = told.states.get("success", 0)
-    _console().print(f"{good:,} of {told.links:,} links gave a picture: {page}", highlight=False, soft_wrap=True)
+    terminal().print(f"{good:,} of {told.links:,} links gave a picture: {page}", highlight=False, soft_wrap=True)
 
 
 def verified(seen: Verified, as_json: bool) -> bool:
     """What a verification saw; whether the pool is whole."""
     if as_json:
-        _json(msgspec.to_builtins(seen))
+        print_json(msgspec.to_builtins(seen))
         return not seen.problems
-    console = _console()
+    console = terminal()
     read = f"{seen.shards} shards, {seen.samples:,} samples, {seen.records:,} records, {seen.boxes:,} boxes"
     if seen.problems:
-        table = _table("file", "problem")
+        table = table_of("file", "problem")
         for problem in seen.problems:
             table.add_row(problem.file, problem.what)
         console.print(table)
@@ -178,39 +176,15 @@ def verified(seen: Verified, as_json: bool) -> bool:
     return not seen.problems
 
 
-def exported(told: Exported, to: str, as_json: bool) -> None:
-    """Where the records of an export went."""
-    if as_json:
-        _json(msgspec.to_builtins(told))
-        return
-    console = _console()
-    console.print(_ledger(told.ledger, f"{told.kind} {told.name}, form {told.form}, dialect {told.dialect}"))
-    pictures = f", {told.pictures:,} pictures" if told.pictures else ""
-    console.print(f"{to}: {told.records:,} records{pictures}", highlight=False, soft_wrap=True)
-
-
-def blended(splits: Sequence[Split], to: str, as_json: bool) -> None:
-    """What a lock's parts are in a metadataset for Energon."""
-    if as_json:
-        _json([{"part": str(one.part.part), "samples": one.samples, "unseen": one.unseen} for one in splits])
-        return
-    console = _console()
-    table = _table("part", "records", "samples", "records shown besides")
-    for one in splits:
-        table.add_row(str(one.part.part), *map(_number, (one.part.records, one.samples, one.unseen)))
-    console.print(table)
-    console.print(f"{to}: {METADATASET} of {len(splits):,} parts", highlight=False, soft_wrap=True)
-
-
 def fetched(told: Fetched, as_json: bool) -> None:
     """How the links of a folder of downloads ended, by what became of them."""
     if as_json:
-        _json(msgspec.to_builtins(told))
+        print_json(msgspec.to_builtins(told))
         return
-    console, total = _console(), told.total
-    table = _table("links", "became of them", "may pass", title=f"{told.source} {told.split}, form {told.form}")
+    console, total = terminal(), told.total
+    table = table_of("links", "became of them", "may pass", title=f"{told.source} {told.split}, form {told.form}")
     for state, links in total.states.items():
-        table.add_row(_number(links), state, "yes" if REASONS.get(state) else "")
+        table.add_row(grouped(links), state, "yes" if REASONS.get(state) else "")
     console.print(table)
     reused = f", {told.reused:,} of them there already" if told.reused else ""
     slices = f"{total.slices:,} slice{'s' * (total.slices != 1)}{reused}"
@@ -221,12 +195,13 @@ def fetched(told: Fetched, as_json: bool) -> None:
         console.print(f"{total.passing:,} failed {hint}", highlight=False, soft_wrap=True)
 
 
-def _ledger(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | None = None) -> Table:
+def ledger_table(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | None = None) -> Table:
+    """A table of a ledger, official counts beside it where there are any."""
     columns = ["part", "candidates", *(["official"] if official else []), "written", "rejected", "filtered", "notes"]
-    table = _table(*columns, title=title)
+    table = table_of(*columns, title=title)
     for tally in tallies:
-        known = [_number(official.get(tally.task or CHAT))] if official else []
-        numbers = [_number(tally.candidates), *known, _number(tally.written)]
+        known = [grouped(official.get(tally.task or CHAT))] if official else []
+        numbers = [grouped(tally.candidates), *known, grouped(tally.written)]
         table.add_row(str(tally.part), *numbers, *map(_counts, (tally.rejected, tally.filtered, tally.notes)))
     return table
 
@@ -235,7 +210,8 @@ def _counts(counts: Sequence[Count]) -> str:
     return "\n".join(f"{count.count:,} {count.name}" for count in counts) or "0"
 
 
-def _number(value: int | None) -> str:
+def grouped(value: int | None) -> str:
+    """The number with its thousands apart; nothing for None."""
     return "" if value is None else f"{value:,}"
 
 
@@ -243,18 +219,21 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} ({' | '.join(v) if isinstance(v, list) else v})" for name, v in values.items()) or "none"
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def table_of(*columns: str, title: str | None = None) -> Table:
+    """An empty table with these columns."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
-def _console(file: IO[str] | None = None) -> Console:
+def terminal(file: IO[str] | None = None) -> Console:
+    """Where tables are printed: a file, or else standard output."""
     # Off a terminal rich would fold everything to 80 columns. Paths and reasons are text, whatever brackets they hold.
     out = file or sys.stdout
     return Console(file=out, width=None if out.isatty() else 160, markup=False, emoji=False)
 
 
-def _json(value: Any, file: IO[str] | None = None) -> None:
+def print_json(value: Any, file: IO[str] | None = None) -> None:
+    """Print a value as JSON."""
     print(json.dumps(value, indent=1), file=file or sys.stdout)

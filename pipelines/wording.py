@@ -13,10 +13,13 @@ def worded(seed: int, codec_name: str, own: str | None = None) -> Wording:
     Raises ConfigError for an unknown codec and for a YAML that holds anything but known pools of sound templates.
     """
     by = codec(codec_name)
-    if own is None:
-        return Wording(seed, by)
+    return Wording(seed, by) if own is None else Wording(seed, by, {**templates(), **own_pools(own)})
+
+
+def own_pools(own: str) -> dict[str, tuple[str, ...]]:
+    """The template pools that a user's YAML holds; ConfigError where it holds anything but sound pools of ours."""
     try:
         text = read(own).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{own}: not YAML: {error}") from error
-    return Wording(seed, by, {**templates(), **replaced(parse(text, own), own)})
+    return replaced(parse(text, own), own)

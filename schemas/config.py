@@ -25,13 +25,21 @@ def validated(model: type[C], raw: Any, where: str) -> C:
         raise ConfigError(f"{where}: {_first_problem(model, error)}") from error
 
 
+def shown(value: Any) -> str:
+    """A value of a YAML as an error tells it, short."""
+    try:
+        # reprlib: YAML aliases can name more values than memory could hold written out.
+        return f"{reprlib.repr(value):.80}"
+    except ValueError:  # Python writes no integers of more than 4,300 digits, which hexadecimal YAML can hold
+        return "an int too long to be written"
+
+
 def _first_problem(model: type[Config], error: ValidationError) -> str:
     problem = error.errors()[0]
     place = ".".join(str(part) for part in problem["loc"] if _is_key(part))
     if problem["type"] == "extra_forbidden":
         return unknown("key", place, _known_keys(model, problem["loc"][:-1]))
-    # reprlib: YAML aliases can name more values than memory could hold written out.
-    found = "" if problem["type"] == "missing" else f", found {reprlib.repr(problem['input']):.80}"
+    found = "" if problem["type"] == "missing" else f", found {shown(problem['input'])}"
     return f"{place or 'the whole'}: {problem['msg']}{found}"
 
 

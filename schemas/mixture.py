@@ -24,7 +24,7 @@ def _one_of(kind: str, known: Any) -> AfterValidator:
     return AfterValidator(checked)
 
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -54,12 +54,29 @@ def locked(
     mixture = {"stage": 3, "unit": unit, "parts": entries, "render": render or {}, "train": {"steps": 10, **step}}
     lines = [_part(folder, pinned.name, shards, part, allowed, joined) for part in parts]
     block = sum(line.count for line in lines)
-    lock = Lock(
-        LOCK_SCHEMA, "d" * 64, "0", "3", unit, 0, None, block, 8, 10, mixture, {}, "estimate", [pinned], lines, []
-    )  # type: ignore[arg-type]
+    pools = [pinned, msgspec.structs.replace(pinned, name="elsewhere", location="/nowhere")]  # that no part is of
+    lock = Lock(LOCK_SCHEMA, "", "0", "3", unit, 0, None, block, 8, 10, mixture, {}, "estimate", pools, lines, [])
     path = at / "test.lock.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(lock), indent=1))
+    seal(path, lock)
     return path
+
+
+def seal(path: Path, lock: Lock) -> None:
+    """Write a lock, changed or not, with the digest that it then has."""
+    sealed = msgspec.structs.replace(lock, digest="")
+    bare = msgspec.structs.replace(
+        sealed, pools=[msgspec.structs.replace(pool, location="") for pool in lock.pools], roots={}
+    )
+    path.write_bytes(_text(msgspec.structs.replace(sealed, digest=sha256(_text(bare)).hexdigest())))
+
+
+def unsealed(path: Path) -> Lock:
+    """The lock that lies there."""
+    return msgspec.json.decode(path.read_bytes(), type=Lock)
+
+
+def _text(lock: Lock) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(lock, order="deterministic"), indent=1) + b"\n"
 
 
 def _part(

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from pipelines.energon import energon
 from schemas.errors import ConfigError, ShardError
-from tests.pipelines.locks import Row, index, locked
+from tests.pipelines.locks import Row, index, locked, seal, unsealed
 
 PARTS = [
     {"source": "refcoco", "split": "train", "task": "refer", "count": 3, "batch_size": 2},
@@ -90,8 +91,8 @@ def test_what_cannot_be_a_metadataset_is_refused_and_nothing_left(demo_pool: Pat
         energon(str(lock), "memory://energon/out")
     with pytest.raises(ConfigError, match="wanted a name that ends in"):
         energon(str(demo_pool), str(tmp_path / "out"))
-    digest = json.loads((demo_pool / "pool.json").read_bytes())["digest"]
-    lock.write_text(lock.read_text().replace(digest, "0" * 64))
+    read = unsealed(lock)
+    seal(lock, replace(read, pools=[replace(read.pools[0], digest="0" * 64), read.pools[1]]))
     with pytest.raises(ShardError, match="the lock was made for 000000000000"):
         energon(str(lock), str(tmp_path / "out"))
     assert [path.name for path in tmp_path.iterdir()] == ["locks"]

@@ -12,6 +12,7 @@ from typing import Any
 import fsspec
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from pipelines.draw import samples
 from pipelines.export import Exported, export
@@ -19,10 +20,10 @@ from pipelines.shard import shard
 from schemas.box import Box, Size
 from schemas.dialects import NAMES
 from schemas.errors import ConfigError, RejectsError, ShardError
-from schemas.pool import pool_config
+from schemas.pool import FileDigest, pool_config
 from schemas.record import Message, Record
 from schemas.translate import Boxed, flat, parse, turns
-from tests.pipelines.locks import Row, index, locked
+from tests.pipelines.locks import Row, index, locked, seal, unsealed
 
 Json = dict[str, Any]
 Tree = dict[str, bytes]
@@ -260,9 +261,8 @@ def test_a_locks_records_are_worded_as_its_stage_says(demo_pool: Path, tmp_path:
 
 def test_a_pool_that_is_not_the_one_that_was_locked_is_refused(demo_pool: Path, tmp_path: Path) -> None:
     lock = locked(demo_pool, tmp_path / "locks", PARTS)
-    text = lock.read_text()
-    digest = json.loads((demo_pool / "pool.json").read_bytes())["digest"]
-    lock.write_text(text.replace(digest, "0" * 64))
+    read = unsealed(lock)
+    seal(lock, replace(read, pools=[replace(read.pools[0], digest="0" * 64), read.pools[1]]))
     with pytest.raises(ShardError, match=r"^pool demo at .*: its digest is .*, the lock was made for 000000000000"):
         export(str(lock), str(tmp_path / "out"))
     lock.write_text("{}")
@@ -276,9 +276,10 @@ def test_a_lock_that_allows_what_is_not_there_is_refused(demo_pool: Path, tmp_pa
         rows = next((tmp_path / f"locks{number}" / "test.lock").glob("*.rows"))
         data = bytearray(rows.read_bytes())
         struct.pack_into("<I", data, 4 * place, beyond)
-        before = sha256(rows.read_bytes()).hexdigest()
         rows.write_bytes(data)
-        lock.write_text(lock.read_text().replace(before, sha256(data).hexdigest()))
+        read = unsealed(lock)
+        forged = replace(read.parts[0], rows=FileDigest(rows.name, len(data), sha256(data).hexdigest()))
+        seal(lock, replace(read, parts=[forged]))
         with pytest.raises(ShardError, match=r"has no record 9999|it has no sample 9999"):
             export(str(lock), str(tmp_path / "out"))
 

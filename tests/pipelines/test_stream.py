@@ -41,8 +41,11 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(folder: Path | str, **more: Any) -> Config:
-    entry = {"name": "cc3m", "root": str(folder), "splits": ["train"]}
-    return {"pool": "web", "collections": {}, "sources": [entry], **more}
+    return {"pool": "web", "collections": {}, "sources": [entry(folder)], **more}
+
+
+def entry(folder: Path | str) -> Config:
+    return {"name": "cc3m", "root": str(folder), "splits": ["train"]}
 
 
 def build(config: Config, out: Path, workers: int = 1) -> Built:
@@ -71,6 +74,16 @@ def test_every_row_of_every_input_is_counted_and_every_picture_packed(downloads:
     assert captions(tmp_path / "pool") == [f"picture {number}" for number in LOADED]
     assert not verify(str(tmp_path / "pool")).problems
     assert [one.name for one in built.manifest.sources] == ["00000.tar", "00001.tar", "00002.tar"]
+
+
+def test_the_index_tells_the_scores_of_pictures(tmp_path: Path) -> None:
+    scored = [row(number) | {"similarity": number / 128, "punsafe": 0.5} for number in range(3)]
+    write_slices(tmp_path / "laion", scored, picture)
+    build(config(tmp_path / "laion", sources=[{**entry(tmp_path / "laion"), "name": "laion"}]), tmp_path / "pool")
+    table = pa.ipc.open_file((tmp_path / "pool" / "index" / "000000.arrow").read_bytes()).read_all()
+    said = [{score["name"]: score["value"] for score in scores} for scores in table["scores"].to_pylist()]
+    assert said == [{"similarity": number / 128, "punsafe": 0.5} for number in range(3)]
+    assert not verify(str(tmp_path / "pool")).problems
 
 
 def test_an_unfinished_input_is_passed_over_and_named(downloads: Path, tmp_path: Path) -> None:

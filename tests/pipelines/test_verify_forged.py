@@ -118,6 +118,10 @@ def another_alias(sample: Json) -> None:
     sample["image"]["aliases"] = ["vg/1"]
 
 
+def another_score(sample: Json) -> None:
+    sample["image"]["scores"] = [{"name": "similarity", "value": 0.9}]
+
+
 def another_sha(sample: Json) -> None:
     sample["image"]["sha256"] = "0" * 64
 
@@ -141,7 +145,8 @@ def no_identifier(sample: Json) -> None:
         *((one, TAR) for one in (change_token, change_box, add_box, invert_box, unknown_source, another_schema)),
         *((one, TAR) for one in (more_fields, wider_picture, another_id, another_sha, no_picture, injected)),
         *((one, TAR) for one in (no_identifier, repeat_record)),
-        *((one, INDEX) for one in (drop_record, rename_record, another_alias, unknown_split, another_split)),
+        *((one, INDEX) for one in (drop_record, rename_record, another_alias, another_score)),
+        *((one, INDEX) for one in (unknown_split, another_split)),
     ],
 )
 def test_a_forged_sample_is_found(pool_copy: Path, seal: Seal, change: Callable[[Json], None], file: str) -> None:

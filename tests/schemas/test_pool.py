@@ -185,3 +185,8 @@ def test_an_alias_bomb_is_refused_without_being_written_out() -> None:
         config(pool=bomb["a6"])
     assert tracemalloc.get_traced_memory()[1] < 3 * 2**20
     tracemalloc.stop()
+
+
+def test_a_number_too_long_to_be_written_is_refused_in_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"max_reject: .*, found an? int too long to be written$"):
+        source(max_reject=16**5000)
