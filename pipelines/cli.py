@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from pipelines.cli_export import export
 from pipelines.cli_mix import mix
 from pipelines.flags import Json, Sets, Templates, Workers
 from schemas import __version__
@@ -188,6 +189,7 @@ def verify(
 
 
 app.command(short_help="Mix parts of pools for a training stage, pinned by a lock.")(mix)
+app.command(short_help="Write a pool or a lock for other trainers.")(export)
 
 
 def _set_up(asked: bool) -> None:

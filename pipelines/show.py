@@ -114,7 +114,7 @@ def converted(told: Converted, file: IO[str], as_json: bool) -> None:
         return
     console = terminal(file)
     partial = "" if told.complete else " (broken off at the limit)"
-    console.print(_ledger(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
+    console.print(ledger_table(told.ledger, f"{told.source} {told.split}, form {told.form}{partial}", told.official))
     _unfinished(console, told.unfinished)
     if told.loss:
         table = table_of("side, share of picture", "boxes", "mean self-IoU", title=f"loss of {told.codec}")
@@ -131,7 +131,7 @@ def built(build: Built, as_json: bool) -> None:
         print_json({"out": build.out, "reused": build.reused, **said, **msgspec.to_builtins(manifest)})
         return
     console = terminal()
-    console.print(_ledger(manifest.ledger, f"pool {manifest.pool}"))
+    console.print(ledger_table(manifest.ledger, f"pool {manifest.pool}"))
     size = f"{manifest.samples:,} samples, {manifest.records:,} records, {manifest.bytes:,} bytes"
     reused = f", {build.reused} of them there already" if build.reused else ""
     console.print(f"{build.out}: {manifest.shards} shards{reused}, {size}", highlight=False, soft_wrap=True)
@@ -195,7 +195,8 @@ def fetched(told: Fetched, as_json: bool) -> None:
         console.print(f"{total.passing:,} failed {hint}", highlight=False, soft_wrap=True)
 
 
-def _ledger(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | None = None) -> Table:
+def ledger_table(tallies: Sequence[Tally], title: str, official: Mapping[str, int] | None = None) -> Table:
+    """A table of a ledger, official counts beside it where there are any."""
     columns = ["part", "candidates", *(["official"] if official else []), "written", "rejected", "filtered", "notes"]
     table = table_of(*columns, title=title)
     for tally in tallies:

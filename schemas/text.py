@@ -11,6 +11,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from schemas.errors import TextError
 
@@ -26,10 +27,6 @@ RESERVED = (
     *(f"[{task}]" for task in TASKS),
 )  # fmt: skip
 
-_MARKUP = re.compile("|".join(re.escape(token) for token in RESERVED))
-_RESTS = {first: [re.escape(token[1:]) for token in RESERVED if token[0] == first] for first in "<[{"}
-_QUOTABLE = re.compile("|".join(rf"{re.escape(c)}(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
-_QUOTED = re.compile("|".join(rf"{re.escape(c)}\\(?=\\*(?:{'|'.join(rests)}))" for c, rests in _RESTS.items()))
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _LINE_END = re.compile(r"\r\n?|[\n\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -77,17 +74,55 @@ def harmless(text: str) -> bool:
     return "<" not in text and "[" not in text
 
 
+@dataclass(frozen=True)
+class Reserved:
+    """Strings that mean something to a syntax, as patterns: how they are found, quoted in text, and unquoted."""
+
+    markup: re.Pattern[str]
+    quotable: re.Pattern[str]
+    quoted: re.Pattern[str]
+
+    def quote(self, text: str) -> str:
+        """The text with every reserved string made harmless; ``unquote`` gives the text back."""
+        return text if harmless(text) else self.quotable.sub(lambda first: first.group() + "\\", text)
+
+    def unquote(self, text: str) -> str:
+        """The text that ``quote`` was given."""
+        return text if harmless(text) else self.quoted.sub(lambda first: first.group()[0], text)
+
+    def found(self, text: str) -> str | None:
+        """The first reserved string that stands unquoted in the text, or None."""
+        match = self.markup.search(text)
+        return match.group() if match else None
+
+
+def reserved(strings: Sequence[str], patterns: Sequence[tuple[str, str]] = ()) -> Reserved:
+    """What reserves the strings, and patterns of a first character and a rest; each begins with ``<``, ``[`` or ``{``.
+
+    None may begin inside another one, except at its last character, and each holds ``<`` or ``[``.
+    """
+    pairs = [*((string[0], re.escape(string[1:])) for string in strings), *patterns]
+    rests = {first: "|".join(rest for at, rest in pairs if at == first) for first, _ in pairs}
+    return Reserved(
+        re.compile("|".join(re.escape(first) + rest for first, rest in pairs)),
+        re.compile("|".join(rf"{re.escape(first)}(?=\\*(?:{rest}))" for first, rest in rests.items())),
+        re.compile("|".join(rf"{re.escape(first)}\\(?=\\*(?:{rest}))" for first, rest in rests.items())),
+    )
+
+
+_OURS = reserved(RESERVED)
+
+
 def quote(text: str) -> str:
     """The text with every reserved string made harmless; ``unquote`` gives the text back."""
-    return text if harmless(text) else _QUOTABLE.sub(lambda first: first.group() + "\\", text)
+    return text if harmless(text) else _OURS.quote(text)
 
 
 def unquote(text: str) -> str:
     """The text that ``quote`` was given."""
-    return text if harmless(text) else _QUOTED.sub(lambda first: first.group()[0], text)
+    return text if harmless(text) else _OURS.unquote(text)
 
 
 def markup(text: str) -> str | None:
     """The first reserved string that stands unquoted in the text, or None."""
-    found = _MARKUP.search(text)
-    return found.group() if found else None
+    return _OURS.found(text)
