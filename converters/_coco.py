@@ -16,7 +16,7 @@ from converters._read import Broken, collector_resting, decode, in_runs, items, 
 from converters._table import Collection, Folder
 from schemas.box import XYXY, Box, Size, from_xywh, latest, overhang
 from schemas.errors import BoxError, RecordError, SourceError
-from schemas.record import ImageRef, Pair, image_ref
+from schemas.record import ImageRef, Pair, image_json, image_ref
 
 _FILE = r"(?:COCO_[a-z]+[0-9]{4}_)?(?P<id>[0-9]{12})\.jpg"
 _NAMED = re.compile(r"(?:^|[/_])([0-9]{12})(?:_[0-9]+)?(?:\.jpg)?$")
@@ -105,6 +105,12 @@ def picture_ref(number: int, known: Mapping[int, Picture]) -> ImageRef:
     """The reference of a COCO picture, with the size that the file states of it."""
     picture = known.get(number)
     return image_ref(image_id(number), picture.size if picture else None)
+
+
+def picture_json(number: int, known: Mapping[int, Picture]) -> str:
+    """The same as JSON."""
+    picture = known.get(number)
+    return image_json(image_id(number), picture.size if picture else None)
 
 
 def pictures(images: msgspec.Raw, path: str) -> dict[int, Picture]:
