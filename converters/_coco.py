@@ -118,14 +118,19 @@ def pictures(images: msgspec.Raw, path: str) -> dict[int, Picture]:
     return by_id(items(images, Picture, path))
 
 
-def captions(path: str) -> tuple[Mapping[int, Picture], Iterator[list[Caption] | Broken]]:
-    """The pictures of a captions file by id, and its annotations in lists of some thousands."""
+def captions(path: str) -> tuple[Mapping[int, Picture], Iterator[list[Caption] | Broken], bool]:
+    """The pictures of a captions file by id, its annotations in lists of some thousands, and whether all ids differ.
+
+    Of a file in which something could not be typed it is not said that they do.
+    """
     data = read(path)
     with suppress(SourceError), collector_resting():
         whole = decode(data, _Captions, path)
-        return by_id(whole.images), in_runs(whole.annotations)
+        data = b""
+        once = len({entry.id for entry in whole.annotations}) == len(whole.annotations)
+        return by_id(whole.images), in_runs(whole.annotations), once
     file = outer(data, path)  # some entry's fault, or no such file
-    return pictures(file.images, path), runs(file.annotations, Caption, path)
+    return pictures(file.images, path), runs(file.annotations, Caption, path), False
 
 
 def by_id(found: Iterable[Entry | Broken]) -> dict[int, Entry]:

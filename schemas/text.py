@@ -10,7 +10,6 @@
 """
 
 import re
-from collections.abc import Sequence
 
 from schemas.errors import TextError
 
@@ -47,12 +46,6 @@ def _is_tidy(text: str) -> bool:
     if not text.isprintable() or "  " in text or not 0 < len(text) <= MAX_CHARS:
         return False
     return text[0] != " " and text[-1] != " "
-
-
-def all_tidy(texts: Sequence[str]) -> bool:
-    """Whether all of the texts, looked at in one, are as ``tidy`` would leave them; not said of very long ones."""
-    whole = f" {' '.join(texts)} "  # so that blanks at an end of one, or nothing in it, are two blanks in a row
-    return len(whole) <= MAX_CHARS and "  " not in whole and whole.isprintable()
 
 
 def tidy_lines(text: str, what: str = "text") -> str:
