@@ -4,8 +4,9 @@
 
 Both sides read the same synthetic files (bench/files.py: full published sizes times ``--share``, but a tenth of Visual
 Genome unless ``--full``) and write JSON lines to a file. Each run is a process of its own, ours and theirs in turn;
-CPU time is that of the work without the imports, memory the most that the process ever held. Printed are ratios, theirs
-over ours: above 1 ours is faster, or smaller.
+CPU time is that of the work without the imports (and without threads that numpy's OpenBLAS would make there, which spin
+for a while), memory the most that the process ever held. Printed are ratios, theirs over ours: above 1 ours is faster,
+or smaller.
 """
 
 import argparse
@@ -45,6 +46,7 @@ def measure(side: str, work: str, folder: Path) -> None:
     """One run in this process: CPU seconds, peak memory in MB and records, as JSON on standard output."""
     run = {"ours": ours, "theirs": theirs}[side]
     _imported(side, work)
+    (folder / f"{side}.jsonl").unlink(missing_ok=True)  # to free what a run before wrote is no part of this one
     began = time.process_time()
     records = run(work, folder, folder / f"{side}.jsonl")
     cpu = time.process_time() - began
@@ -64,7 +66,7 @@ def _imported(side: str, work: str) -> None:
 
 
 def child(*arguments: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     ran = subprocess.run(
         [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True, env=environment
     )

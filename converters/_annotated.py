@@ -31,6 +31,11 @@ class Annotated(NamedTuple):
         found = self.regions.get(region)
         return found.bbox if found and found.image_id == picture else None
 
+    def size(self, picture: int) -> tuple[int, int]:
+        """The size that is stated of the picture, or zeros."""
+        found = self.pictures.get(picture)
+        return found.size or (0, 0) if found else (0, 0)
+
 
 def annotated(path: str) -> Annotated:
     """The file's pictures and regions; one that could not be typed is left out, so that what needs it is rejected."""

@@ -6,9 +6,8 @@ these holes with. Row by row they are what any form and any variant are, and tha
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
-
-import msgspec
+from itertools import chain
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from converters._read import Broken
 from converters._table import Reading, Recorder, Row, malformed
@@ -16,12 +15,25 @@ from schemas.prompt import Wording
 from schemas.record import Record, Task
 
 T = TypeVar("T")
-K = TypeVar("K")
 
-Spans = Sequence[Any]  # str, int, str, ..., str, int, str
-NO_THING, ROW_ENDS = -1, -2  # in place of a thing
+NO_THING, LOOKED_AT = -1, -2  # in place of a thing: there is none, and there may be one
 
-_JSON = msgspec.json.Encoder()
+
+class Spans(NamedTuple):
+    """Texts, a row each, taken apart: ``plain`` ones and, after each but the last, the ``words`` for something.
+
+    A line feed in a plain one is where a row ends and the next begins; there is no other, nor any "[". ``things`` are
+    what the words are for, or NO_THING; where it is LOOKED_AT the row has to be looked at.
+    """
+
+    plain: Sequence[str]
+    words: Sequence[str]
+    things: Sequence[int]
+
+    def texts(self) -> list[str]:
+        """The texts as they were."""
+        within = chain.from_iterable(zip(self.plain, self.words, strict=False))
+        return ("".join(within) + self.plain[-1]).split("\n")
 
 
 @dataclass(frozen=True)
@@ -29,15 +41,14 @@ class Block:
     """A run of rows in columns, in their order: what each holds, as its file states it.
 
     ``row`` gives the row at a place, as the converter's functions take it; ``images`` and ``meta`` are what it has of
-    them, as JSON. Rows at the places in ``alone`` have to be looked at one by one.
+    them, as JSON. Rows at the places in ``alone`` have to be looked at one by one. Of ids that stand ``once`` it is
+    known that all of the reading's other rows have others, or are alone.
 
     ``xywh`` are boxes in four columns: left and upper edge, 0-based, width and height in pixels, neither of which may
     be under ``least_px``; ``sizes`` are two, the width and height of each one's picture. NaN, and a size of 0, stand
-    for a box that has to be looked at. Each row has one, in their order, unless there are ``spans``.
-
-    ``spans`` take the texts apart, one after another: plain text, the place of a thing's boxes in ``things`` or
-    NO_THING, the words for it, and so on; after the plain text that a row ends with, ROW_ENDS and a line feed, of which
-    there are no others. ``things`` are runs of boxes, the first and the one after the last.
+    for a box that has to be looked at. Each row has one, in their order, unless there are ``spans``: then ``things``
+    are whose boxes they are, in any order, and rows with words for fewer than ``fewest`` things that have boxes have to
+    be looked at.
     """
 
     ids: Sequence[str]
@@ -49,8 +60,10 @@ class Block:
     least_px: float = 0.0
     meta: Sequence[str] = ()
     alone: Collection[int] = ()
-    spans: Spans = ()
-    things: Sequence[tuple[int, int]] = ()
+    once: bool = False
+    spans: Spans | None = None
+    things: Sequence[int] = ()
+    fewest: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,17 +97,6 @@ class Told:
     def __call__(self, row: Any, wording: Wording) -> Record:
         """The record of one row alone."""
         return self.record(row, wording)
-
-
-class InJson(dict[K, str]):
-    """What is asked of it, as JSON, made and written once: for pictures that many rows are about."""
-
-    def __init__(self, make: Callable[[K], Any]) -> None:
-        self.make = make
-
-    def __missing__(self, one: K) -> str:
-        found = self[one] = _JSON.encode(self.make(one)).decode()
-        return found
 
 
 def in_blocks(

@@ -16,7 +16,7 @@ from converters._read import Broken, collector_resting, decode, in_runs, items, 
 from converters._table import Collection, Folder
 from schemas.box import XYXY, Box, Size, from_xywh, latest, overhang
 from schemas.errors import BoxError, RecordError, SourceError
-from schemas.record import ImageRef, Pair, image_ref
+from schemas.record import ImageRef, Pair, image_json, image_ref
 
 _FILE = r"(?:COCO_[a-z]+[0-9]{4}_)?(?P<id>[0-9]{12})\.jpg"
 _NAMED = re.compile(r"(?:^|[/_])([0-9]{12})(?:_[0-9]+)?(?:\.jpg)?$")
@@ -107,19 +107,30 @@ def picture_ref(number: int, known: Mapping[int, Picture]) -> ImageRef:
     return image_ref(image_id(number), picture.size if picture else None)
 
 
+def picture_json(number: int, known: Mapping[int, Picture]) -> str:
+    """The same as JSON."""
+    picture = known.get(number)
+    return image_json(image_id(number), picture.size if picture else None)
+
+
 def pictures(images: msgspec.Raw, path: str) -> dict[int, Picture]:
     """The pictures of a file by id; an entry that could not be typed is left out, so that what needs it is rejected."""
     return by_id(items(images, Picture, path))
 
 
-def captions(path: str) -> tuple[Mapping[int, Picture], Iterator[list[Caption] | Broken]]:
-    """The pictures of a captions file by id, and its annotations in lists of some thousands."""
+def captions(path: str) -> tuple[Mapping[int, Picture], Iterator[list[Caption] | Broken], bool]:
+    """The pictures of a captions file by id, its annotations in lists of some thousands, and whether all ids differ.
+
+    Of a file in which something could not be typed it is not said that they do.
+    """
     data = read(path)
     with suppress(SourceError), collector_resting():
         whole = decode(data, _Captions, path)
-        return by_id(whole.images), in_runs(whole.annotations)
+        data = b""
+        once = len({entry.id for entry in whole.annotations}) == len(whole.annotations)
+        return by_id(whole.images), in_runs(whole.annotations), once
     file = outer(data, path)  # some entry's fault, or no such file
-    return pictures(file.images, path), runs(file.annotations, Caption, path)
+    return pictures(file.images, path), runs(file.annotations, Caption, path), False
 
 
 def by_id(found: Iterable[Entry | Broken]) -> dict[int, Entry]:

@@ -7,38 +7,45 @@ many boxes, and a scene or a thing without a box is only named. Source: github.c
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.box import XYXY, Size
 from schemas.errors import RecordError
-from schemas.text import all_tidy, tidy
+from schemas.text import MAX_CHARS, tidy
 
 SENTENCES = 5  # of every picture
 
-_PHRASE = re.compile(r"\[/EN#(0|[1-9][0-9]{0,18})(?:/[^ /\[\]]+)+ ([^ \[\]][^\[\]]*)(?<! )\]")  # white space is tidied
+# Nothing here can be matched in two ways, so that no part gives back what it took. Groups may, for of those that do not
+# Python before 3.11.5 cannot always tell the end.
+_MARK = r"\[/EN#(0|[1-9][0-9]{0,18}+)(?:/%s++)+ ([^ \[\]\n][^\[\]\n]*+)(?<! )\]"
+_PHRASE = re.compile(_MARK % r"[^ /\[\]]")  # white space is tidied
+_SURE = re.compile(_MARK % r"[!-.0-Z\\^-~]")  # a mark in which there is nothing to tidy but perhaps its words
+_LEFT_OUT = "left out"
 
 
 def _element(name: str, *within: str) -> str:
-    return rf"<{name}>{''.join(within)}</{name}>\s*"
+    return rf"<{name}>{''.join(within)}</{name}>\s*+"
 
 
 # The one layout there is, tag by tag. Nothing else of XML is read: no declarations, entities, comments or attributes.
-_BLANK = r"\s*"
-_SIDE = "([1-9][0-9]{0,6})"
-_FILE = _element("filename", "([^<>&]*)")
+_BLANK = r"\s*+"
+_SIDE = "([1-9][0-9]{0,6}+)"
+_FILE = _element("filename", "([^<>&]*+)")
 _SIZE = _element("size", _BLANK, _element("width", _SIDE), _element("height", _SIDE), _element("depth", "[0-9]"))
-_CORNERS = (_element(name, "(-?[0-9]{1,7})") for name in ("xmin", "ymin", "xmax", "ymax"))
-_CHAIN = "[1-9][0-9]{0,18}"
+_CORNERS = (_element(name, "(-?[0-9]{1,7}+)") for name in ("xmin", "ymin", "xmax", "ymax"))
+_CHAIN = "[1-9][0-9]{0,18}+"
 _CHAINS = f"{_element('name', f'({_CHAIN})')}((?:{_element('name', _CHAIN)})*)"
 _BOXED = _element("bndbox", _BLANK, *_CORNERS)
 _NAMED = _element("scene", "[01]") + _element("nobndbox", "[01]")
 _BEGIN = re.compile(f"{_BLANK}<annotation>{_BLANK}{_FILE}{_SIZE}", re.ASCII)
 _OBJECT = re.compile(_element("object", _BLANK, _CHAINS, f"(?:{_BOXED}|{_NAMED})"), re.ASCII)
-_END = re.compile(r"</annotation>\s*", re.ASCII)
+_END = re.compile(r"</annotation>\s*+", re.ASCII)
 _NUMBER = re.compile("[0-9]+")
 
-Boxes = Mapping[str, list[XYXY]]  # by chain; none of a chain that is only named
+# Chains as often as objects name them, and in four more columns the corners that each has there, None where none.
+Named = Sequence[Sequence[str | None]]
+Boxes = dict[str, list[XYXY]]  # by chain; none of a chain that is only named
 
 
 class Mention(NamedTuple):
@@ -48,8 +55,8 @@ class Mention(NamedTuple):
     chain: str
 
 
-def annotation(data: bytes, file_name: str) -> tuple[Size, Boxes]:
-    """The picture's size and its chains' boxes; RecordError where the file is not exactly of the published layout."""
+def annotation(data: bytes, file_name: str) -> tuple[Size, Named]:
+    """The picture's size and what its objects name; RecordError where the file is not quite of the published layout."""
     text = data.decode("latin-1")  # all that may stand in it is ASCII
     begin = _BEGIN.match(text)
     if begin is None or begin[1] != file_name:
@@ -58,17 +65,26 @@ def annotation(data: bytes, file_name: str) -> tuple[Size, Boxes]:
     parts = _OBJECT.split(text[begin.end() :])
     if any(parts[:-1:7]) or not _END.fullmatch(parts[-1]):
         raise RecordError(f"malformed annotation: {(''.join(parts[:-1:7]) or parts[-1])[:60]!r} in {file_name}")
-    return Size(int(begin[2]), int(begin[3])), _boxes(parts)
+    return Size(int(begin[2]), int(begin[3])), _named(parts)
 
 
-def _boxes(parts: list[str]) -> dict[str, list[XYXY]]:
-    boxes: dict[str, list[XYXY]] = {"0": []}
-    for _, chain, more, x1, y1, x2, y2 in zip(*[iter(parts)] * 7, strict=False):  # what is left over is the last text
-        box = (int(x1), int(y1), int(x2), int(y2)) if x1 is not None else None
-        for one in (chain, *_NUMBER.findall(more)) if more else (chain,):
-            found = boxes.setdefault(one, [])
-            if box:
-                found.append(box)
+def _named(parts: list[str]) -> Named:
+    found, more = [parts[place::7] for place in (1, 3, 4, 5, 6)], parts[2::7]
+    if any(more):
+        corners = zip(*found[1:], strict=True)
+        chains = ((one, *_NUMBER.findall(others)) for one, others in zip(found[0], more, strict=True))
+        return [*zip(*((chain, *box) for all, box in zip(chains, corners, strict=True) for chain in all), strict=True)]
+    return found
+
+
+def boxes_of(named: Named) -> Boxes:
+    """The boxes that each chain has, in their order."""
+    boxes: Boxes = {"0": []}
+    for chain, *corners in zip(*named, strict=True):
+        found = boxes.setdefault(str(chain), [])
+        if None not in corners:
+            x1, y1, x2, y2 = (int(side or 0) for side in corners)
+            found.append((x1, y1, x2, y2))
     return boxes
 
 
@@ -78,7 +94,7 @@ def lines(data: bytes) -> list[str]:
         found = data.decode().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise RecordError(f"malformed sentences: no UTF-8: {error}") from error
-    if len(found) != SENTENCES or not all(line.strip() for line in found):
+    if len(found) != SENTENCES or not all(map(str.strip, found)):
         raise RecordError(f"malformed sentences: {len(found)} lines, wanted {SENTENCES}, none of them empty")
     return found
 
@@ -95,21 +111,25 @@ def parts(line: str) -> list[str]:
     return found
 
 
-def taken_apart(said: Sequence[str]) -> list[list[str] | str]:
-    """Each of the sentences as ``parts`` takes it apart, or why it cannot be."""
-    found: list[list[str] | str] = [_PHRASE.split(line) for line in said]
-    # As a rule all of them are tidy and have the brackets of their phrases and no more, which is seen at once.
-    phrases, whole = (sum(map(len, found)) - len(found)) // 3, "".join(said)
-    if all_tidy(said) and whole.count("[") == whole.count("]") == phrases:
-        return found
-    return [_parts_or_why(line) for line in said]
+def taken_apart(said: Sequence[str]) -> tuple[list[str], set[int]]:
+    """The lines together as ``parts`` takes each apart, a line feed between two, but for tidying what is between marks.
+
+    And the places of lines left out, for it is not to be seen at once how they come apart.
+    """
+    text = "\n".join(said)
+    found = _whole(text)
+    if found:
+        return found, set()
+    left_out = {place for place, line in enumerate(said) if not _whole(line)}
+    kept = [_LEFT_OUT if place in left_out else line for place, line in enumerate(said)]
+    return _SURE.split("\n".join(kept)), left_out
 
 
-def _parts_or_why(line: str) -> list[str] | str:
-    try:
-        return parts(line)
-    except RecordError as error:
-        return str(error)
+def _whole(text: str) -> list[str]:
+    """The text in parts, empty where it holds brackets that mark no phrase, or is long."""
+    found = _SURE.split(text)
+    brackets = text.count("["), text.count("]")
+    return found if len(text) <= MAX_CHARS and brackets == (len(found) // 3, len(found) // 3) else []
 
 
 def pieces(line: str) -> list[str | Mention]:

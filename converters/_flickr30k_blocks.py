@@ -4,18 +4,30 @@ A picture that is listed and whose sentences cannot be read costs five, as many 
 cannot be read, or where a sentence's marks are broken, it costs the sentences and phrases that it is known to have.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain, compress, count, repeat
+from operator import sub
+from typing import NamedTuple
 
 import msgspec
 
-from converters._block import NO_THING, ROW_ENDS, Block, InBlocks, Spans
-from converters._entities import SENTENCES, Boxes, Mention, annotation, lines, pieces_of, taken_apart, unread
+from converters._block import LOOKED_AT, NO_THING, Block, InBlocks, Spans
+from converters._entities import (
+    SENTENCES,
+    Mention,
+    Named,
+    annotation,
+    boxes_of,
+    lines,
+    pieces,
+    taken_apart,
+    unread,
+)
 from converters._flickr30k import NAMES, Sentence, flickr_image
 from converters._flickr30k_files import File, in_folders, in_zip, picture_ids, unrelated_sentences
 from converters._table import Form, Reading, Row, malformed
-from schemas.box import XYXY
 from schemas.errors import RecordError
 from schemas.record import ImageRef
 
@@ -23,8 +35,7 @@ COUNTS = {
     "sentences": {"train": 148_915, "val": 5_000, "test": 5_000},
     "phrases": {"train": 524_520, "val": 17_728, "test": 17_519},
 }
-_PICTURES = 50  # of a block
-_LEFT_OUT: Spans = ("left out", ROW_ENDS, "\n")
+_PICTURES = 200  # of a block
 _JSON = msgspec.json.Encoder()
 
 
@@ -32,29 +43,8 @@ class _Picture(NamedTuple):
     id: str
     image: ImageRef
     said: list[str]
-    apart: list[list[str] | str]
-    boxes: Boxes
+    named: Named
     why: str
-
-
-class _Things(NamedTuple):
-    """The boxes of some pictures' things, each thing's left to right, and what their pictures measure."""
-
-    runs: list[tuple[int, int]]
-    boxes: list[XYXY]
-    sizes: list[tuple[int, int]]
-
-    def of(self, picture: _Picture) -> dict[str, int]:
-        """The picture's chains, each with the place of its boxes, -1 where it has none."""
-        known, (runs, placed, sizes) = {}, self
-        for one, boxes in picture.boxes.items():
-            known[one] = len(runs) if boxes else NO_THING
-            if boxes:
-                begin = len(placed)
-                placed += boxes if len(boxes) == 1 else sorted(set(boxes))
-                runs.append((begin, len(placed)))
-        sizes += [(picture.image.width or 0, picture.image.height or 0)] * (len(placed) - len(sizes))
-        return known
 
 
 def entities_forms(counts: Mapping[str, int]) -> tuple[Form, ...]:
@@ -79,15 +69,16 @@ def zip_blocks(reading: Reading) -> Iterator[Block | Row]:
 
 
 def _blocks(reading: Reading, ids: str, unrelated: str, file: File) -> Iterator[Block | Row]:
-    unwanted = unrelated_sentences(unrelated)
+    listed, unwanted = picture_ids(ids), unrelated_sentences(unrelated)
+    again = {id for id, times in Counter(listed).items() if times > 1}
     run: list[_Picture] = []
 
     def block() -> Block:  # and nothing of it stays here
         nonlocal run
         pictures, run = run, []
-        return _block(reading, pictures, unwanted)
+        return _block(reading, pictures, unwanted, again)
 
-    for id in picture_ids(ids):
+    for id in listed:
         try:
             image = flickr_image(id)  # before files of that name are looked for
             run.append(_picture(id, image, lines(file(f"Sentences/{id}.txt")), file))
@@ -100,76 +91,83 @@ def _blocks(reading: Reading, ids: str, unrelated: str, file: File) -> Iterator[
 
 
 def _picture(id: str, image: ImageRef, said: list[str], file: File) -> _Picture:
-    apart = taken_apart(said)
     try:
-        size, boxes = annotation(file(f"Annotations/{id}.xml"), f"{id}.jpg")
+        size, named = annotation(file(f"Annotations/{id}.xml"), f"{id}.jpg")
     except RecordError as error:
-        return _Picture(id, image, said, apart, {}, str(error))
-    return _Picture(id, flickr_image(id, size), said, apart, boxes, "")
+        return _Picture(id, image, said, [()] * 5, str(error))
+    return _Picture(id, flickr_image(id, size), said, named, "")
 
 
-def _block(reading: Reading, run: Sequence[_Picture], unwanted: frozenset[str]) -> Block:
-    things, found = _Things([], [], []), list[Spans | None]()
-    for picture in run:
-        known, fewest = things.of(picture), int(reading.options.get("min_phrases", "0"))
-        found += [None if picture.why else _spans(apart, known, fewest) for apart in picture.apart]
+def _block(reading: Reading, run: Sequence[_Picture], unwanted: frozenset[str], again: Collection[str]) -> Block:
+    spans, chained, left_out = _spans(run)
     ids = [f"{picture.id}-{number}" for picture in run for number in range(SENTENCES)]
-    images = [_JSON.encode(picture.image).decode() for picture in run]
-    spans = [*chain.from_iterable(_LEFT_OUT if one is None else one for one in found)]
-    x, y, right, below = zip(*things.boxes, strict=True) if things.boxes else ((),) * 4
+    images = [_JSON.encode(one.image).decode() for one in run]
+    for place in (place for place, one in enumerate(run) if one.why or one.id in again):
+        left_out.update(range(place * SENTENCES, (place + 1) * SENTENCES))
+    boxed, *corners = ([*chain.from_iterable(picture.named[side] for picture in run)] for side in (1, 1, 2, 3, 4))
+    # From 1-based pixels, last ones included.
+    x, y = ([int(side) - 1 for side in column if side] for column in corners[:2])
+    right, below = ([*map(int, filter(None, column))] for column in corners[2:])
+    widths, heights = ([getattr(one.image, side) or 0 for one in run] for side in ("width", "height"))
+    named = [len(picture.named[0]) for picture in run]
     return Block(
         ids=ids,
         images=[image for image in images for _ in range(SENTENCES)],
-        texts=_texts(spans),
-        row=lambda at: _sentence(reading, run[at // SENTENCES], at % SENTENCES, ids[at] in unwanted),
-        # From 1-based pixels, last ones included.
-        xywh=(
-            [side - 1 for side in x],
-            [side - 1 for side in y],
-            [end - side + 1 for side, end in zip(x, right, strict=True)],
-            [end - side + 1 for side, end in zip(y, below, strict=True)],
-        ),
-        sizes=[[size[side] for size in things.sizes] for side in range(2)],
-        alone={at for at, (id, one) in enumerate(zip(ids, found, strict=True)) if one is None or id in unwanted},
+        texts=spans.texts(),
+        row=_rows(reading, run, unwanted),
+        xywh=(x, y, [*map(sub, right, x)], [*map(sub, below, y)]),
+        sizes=[[*compress(chain.from_iterable(map(repeat, sides, named)), boxed)] for sides in (widths, heights)],
+        alone=left_out.union(at for at, id in enumerate(ids) if id in unwanted),
+        once=True,
         spans=spans,
-        things=things.runs,
-    )
-
-
-def _spans(apart: list[str] | str, known: Mapping[str, int], fewest: int) -> Spans | None:
-    """The sentence as spans, a line; None where it is no such sentence as is asked for."""
-    if isinstance(apart, str):
-        return None
-    things = [*map(known.get, apart[1::3])]
-    if None in things or len(things) - things.count(NO_THING) < fewest:
-        return None
-    spans: list[Any] = [*apart, ROW_ENDS, "\n"]
-    spans[1:-2:3] = things
-    return spans
-
-
-def _texts(spans: Spans) -> list[str]:
-    """The lines of text that spans are, without anything's place."""
-    words = [*spans]
-    del words[1::3]
-    return "".join(words).split("\n")[:-1]
-
-
-def _sentence(reading: Reading, picture: _Picture, number: int, unrelated: bool) -> Row:
-    id, apart, why = f"{picture.id}-{number}", picture.apart[number], picture.why
-    found: Sequence[str | Mention] = unread(picture.said[number]) if isinstance(apart, str) else pieces_of(apart)
-    if isinstance(apart, str):
-        why = why or apart
-        if not found:
-            return malformed(reading, id, why)
-    return Sentence(
-        source=reading.source,
-        split=reading.split,
-        id=id,
-        image=picture.image,
-        pieces=found,
-        boxes=picture.boxes,
-        unrelated=unrelated,
+        things=[*compress(chained, boxed)],
         fewest=int(reading.options.get("min_phrases", "0")),
-        why=why,
     )
+
+
+def _spans(run: Sequence[_Picture]) -> tuple[Spans, list[int], set[int]]:
+    """What is said of the pictures, the things that their chains are, as often as named, and the sentences left out."""
+    plain, words, things, chained, left_out, first = [""], list[str](), list[int](), list[int](), set[int](), 0
+    for at, picture in enumerate(run):
+        known = dict(zip(dict.fromkeys(picture.named[0]), count(first), strict=False))
+        first += len(known)
+        chained += map(known.__getitem__, picture.named[0])
+        known["0"] = NO_THING
+        apart, unclear = taken_apart(picture.said)
+        plain[-1] += f"\n{apart[0]}" if at else apart[0]
+        plain += apart[3::3]
+        words += apart[2::3]
+        things += map(known.get, apart[1::3], repeat(LOOKED_AT))
+        if unclear:
+            left_out.update(at * SENTENCES + place for place in unclear)
+    return Spans(plain, words, things), chained, left_out
+
+
+def _rows(reading: Reading, run: Sequence[_Picture], unwanted: frozenset[str]) -> Callable[[int], Row]:
+    boxes = cache(lambda place: boxes_of(run[place].named))
+    fewest = int(reading.options.get("min_phrases", "0"))
+
+    def row(at: int) -> Row:
+        place, number = divmod(at, SENTENCES)
+        picture = run[place]
+        id, why = f"{picture.id}-{number}", picture.why
+        found: Sequence[str | Mention]
+        try:
+            found = pieces(picture.said[number])
+        except RecordError as error:
+            found, why = unread(picture.said[number]), why or str(error)
+            if not found:
+                return malformed(reading, id, why)
+        return Sentence(
+            source=reading.source,
+            split=reading.split,
+            id=id,
+            image=picture.image,
+            pieces=found,
+            boxes=boxes(place),
+            unrelated=id in unwanted,
+            fewest=fewest,
+            why=why,
+        )
+
+    return row

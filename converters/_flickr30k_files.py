@@ -36,16 +36,7 @@ def _in_folders(folders: Mapping[str, str], name: str) -> bytes:
 
 def in_zip(archive: str) -> File:
     """The same for a zip of both folders; SourceError where it is none."""
-    return partial(_in_zip, members(archive, MAX_BYTES))
-
-
-def _in_zip(member: File, name: str) -> bytes:
-    try:
-        return member(name)
-    except RecordError as error:
-        if error.reason != "no such zip member":
-            raise
-        raise RecordError(f"no such file: {name}") from error
+    return members(archive, MAX_BYTES)
 
 
 def picture_ids(path: str) -> list[str]:

@@ -4,11 +4,13 @@ JSON is decoded into types; one row of a wrong type is that row's reject, a file
 the place. Pickles and zips have rooms of their own.
 """
 
+import codecs
 import gc
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +23,8 @@ from schemas.errors import SourceError
 T = TypeVar("T")
 
 RUN = 2048  # enough to work on at once, few enough to lie in a cache
+_GLANCE = 2**16  # bytes in which the first item of an array ends, as a rule
+_FIRST, _UTF_8 = json.JSONDecoder(), codecs.getincrementaldecoder("utf-8")
 _MOST_ARRAYS = 100  # an object with more keys than that is a table by id, and no array of it is asked for
 
 # An escaped backslash, a pair of surrogates, or (the group) one alone: it becomes U+FFFF, which text rules refuse.
@@ -236,8 +240,12 @@ def outline(path: str) -> Outline | None:
 
 
 def _first(value: msgspec.Raw) -> frozenset[str] | None:
-    if bytes(memoryview(value)[:1]) != b"[":
+    begin = bytes(memoryview(value)[:_GLANCE])
+    if begin[:1] != b"[":
         return None
+    with suppress(ValueError):  # what it takes to see the whole array is told below
+        first, _ = _FIRST.raw_decode(_UTF_8().decode(begin[1:]).lstrip())  # but a character cut in two
+        return frozenset(first if isinstance(first, dict) else ())
     first = msgspec.json.decode(value, type=list[msgspec.Raw])[:1]
     return _keys(first[0]) if first else None
 

@@ -11,7 +11,7 @@ import msgspec
 
 from converters._annotated import UNPLACED, Annotated, annotated
 from converters._block import Block
-from converters._coco import picture_ref
+from converters._coco import picture_json, picture_ref
 from converters._expressions import Expression
 from converters._pickle import unpickle
 from converters._read import RUN, Broken, collector_resting, objects
@@ -23,7 +23,7 @@ MOST_SENTENCES = 2_000_000  # RefCOCO has 142,210; a pickle can say one list ove
 _MANY = 16  # sentences of one ref; people wrote ten at most
 _REFS = RUN // 3  # in a block, as many sentences as belong together
 _SPLITS = ("train", "val", "testA", "testB", "test")
-_JSON = msgspec.json.Encoder()
+_META = msgspec.json.encode([Pair("ann_id", "|")]).decode().split("|")
 
 # A pickle may hold integers of any length, and Python refuses to print those of thousands of digits.
 _Id = Meant[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -82,14 +82,13 @@ def _unsound(place: int, item: Any) -> _Ref | Broken:
 def _block(reading: Reading, run: Sequence[_Sound], known: Annotated) -> Block:
     of = [place for place, ref in enumerate(run) for _ in ref.sentences]
     said = [sentence for ref in run for sentence in ref.sentences]
-    images = {number: picture_ref(number, known.pictures) for number in {ref.image_id for ref in run}}
-    written = {number: _JSON.encode(image).decode() for number, image in images.items()}
+    images = {number: picture_json(number, known.pictures) for number in {ref.image_id for ref in run}}
     boxes = [known.bbox(ref.ann_id, ref.image_id) or UNPLACED for ref in run]
-    sizes = [(images[ref.image_id].width or 0, images[ref.image_id].height or 0) for ref in run]
-    meta = [_JSON.encode(_meta(ref)).decode() for ref in run]
+    sizes = [known.size(ref.image_id) for ref in run]
+    meta = [str(ref.ann_id).join(_META) for ref in run]
     return Block(
         ids=[f"{run[place].ref_id}-{sentence.sent_id}" for place, sentence in zip(of, said, strict=True)],
-        images=[written[run[place].image_id] for place in of],
+        images=[images[run[place].image_id] for place in of],
         texts=[_phrase(reading, sentence) for sentence in said],
         row=lambda place: _expression(reading, run[of[place]], said[place], known),
         xywh=[[boxes[place][side] for place in of] for side in range(4)],

@@ -3,16 +3,19 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 
 import msgspec
 
-from converters._block import Block, InJson
+from converters._block import Block
 from converters._genome import Listed, image_id, pictures
 from converters._read import RUN, Broken, decode, read, runs
 from converters._table import Pictured, Reading, Row, malformed
 from schemas.box import XYXY, Size
 from schemas.errors import SourceError
 from schemas.record import ImageRef, image_ref
+
+_JSON = msgspec.json.Encoder()
 
 
 class Described(Pictured, frozen=True, kw_only=True):
@@ -89,9 +92,9 @@ def _regions(entry: msgspec.Raw) -> Iterator[Sequence[_Region] | Broken]:
 
 def _block(reading: Reading, run: list[_Region], known: Mapping[str, Listed], most: int | None) -> Block:
     numbers = [region.image if region.image_id is None else region.image_id for region in run]
-    images = InJson[int | None](lambda number: _image(image_id(number), known))
+    images = {number: _JSON.encode(_image(image_id(number), known)).decode() for number in {*numbers}}
     sizes = {number: _size(image_id(number), known) for number in {*numbers}}
-    x, y, w, h = ([getattr(region, side) for region in run] for side in ("x", "y", "width", "height"))
+    x, y, w, h = ([*map(attrgetter(side), run)] for side in ("x", "y", "width", "height"))
     if most is not None:
         w = [width if width * height < most else math.nan for width, height in zip(w, h, strict=True)]
     return Block(

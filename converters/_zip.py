@@ -1,6 +1,7 @@
 """Reading the many small members of an annotation zip in place; nothing is ever extracted to disk."""
 
 import io
+import os
 import struct
 import zipfile
 import zlib
@@ -36,7 +37,7 @@ def members(path: str, most: int) -> Callable[[str], bytes]:
         listed = _directory(file) or _any_directory(file)
     except _NO_ZIP as error:
         raise SourceError(f"{path}: not a readable zip: {error}") from error
-    return lambda name: _member(file, name, listed(name), most)
+    return partial(_member, file, listed, most)
 
 
 def _any_directory(file: _File) -> Callable[[str], _Listed | None]:
@@ -96,11 +97,12 @@ def _listed(directory: bytes, places: Mapping[bytes, int], name: str) -> _Listed
     return _STATED.unpack_from(directory, at)
 
 
-def _member(file: _File, name: str, listed: _Listed | None, most: int) -> bytes:
+def _member(file: _File, listed: Callable[[str], _Listed | None], most: int, name: str) -> bytes:
     # Not by zipfile, which opens members one by one as files and takes three times as long for small ones.
-    if listed is None:
-        raise RecordError(f"no such zip member: {name}")
-    flags, method, crc, length, size, at = listed
+    stated = listed(name)
+    if stated is None:
+        raise RecordError(f"no such file: {name}")
+    flags, method, crc, length, size, at = stated
     if flags & _ENCRYPTED or method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise RecordError(f"zip member unreadable: {name} is encrypted, or neither stored nor deflated")
     if size > most:
@@ -118,12 +120,16 @@ def _member(file: _File, name: str, listed: _Listed | None, most: int) -> bytes:
 
 
 def _packed(file: _File, at: int, length: int) -> bytes:
-    file.seek(at)
-    found = file.read(_LOCAL + _MORE + length)
+    found = _read(file, _LOCAL + _MORE + length, at)
     if len(found) < _LOCAL:
         return b""
     start = _LOCAL + sum(_LENGTHS.unpack_from(found, 26))
     if start > _LOCAL + _MORE:
-        file.seek(at + start)
-        return file.read(length)
+        return _read(file, length, at + start)
     return found[start : start + length]
+
+
+def _read(file: _File, length: int, at: int) -> bytes:
+    if isinstance(file, io.FileIO):
+        return os.pread(file.fileno(), length, at)
+    return bytes(file.getbuffer()[at : at + length])

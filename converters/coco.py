@@ -11,11 +11,12 @@ Chen et al., Microsoft COCO Captions, 2015; Karpathy and Fei-Fei, 2015.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import msgspec
 
-from converters._block import Block, InBlocks, InJson, Told, in_blocks
-from converters._coco import Caption, Picture, captions, image_id, picture_ref
+from converters._block import Block, InBlocks, Told, in_blocks
+from converters._coco import Caption, Picture, captions, image_id, picture_json, picture_ref
 from converters._karpathy import Picture as _Named
 from converters._karpathy import dataset_rows, entry_rows
 from converters._table import Form, Pictured, Reading, Row, Shape, Source, Variant, record_of
@@ -42,15 +43,16 @@ class _Sentence(msgspec.Struct, frozen=True):
 def published_blocks(reading: Reading) -> Iterator[Block | Row]:
     """One row per annotation; a picture's size is what ``images`` states of it."""
     (path,) = reading.files
-    known, entries = captions(path)
-    images = InJson[int](lambda number: picture_ref(number, known))
+    known, entries, once = captions(path)
+    image = cache(lambda number: picture_json(number, known))
 
     def block(run: list[Caption]) -> Block:
         return Block(
             ids=[str(entry.id) for entry in run],
-            images=[images[entry.image_id] for entry in run],
+            images=[image(entry.image_id) for entry in run],
             texts=[entry.caption for entry in run],
             row=lambda place: _published(reading, run[place], known),
+            once=once,
         )
 
     return in_blocks(reading, entries, block)

@@ -5,14 +5,14 @@ Of a row that is not sure nothing is said: it goes the long way, alone.
 
 import codecs
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from converters._block import ROW_ENDS, Spans
+from converters._block import NO_THING, Spans
 from converters._read import collector_resting
 from schemas.box import BINS, DECIMALS, Codec
 from schemas.errors import TextError
@@ -89,13 +89,12 @@ def _mended(text: str) -> str | None:
     return _JSON.encode(tidied).decode()[1:-1]
 
 
-def boxes_in_json(xywh: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]], least: float, by: Codec) -> Boxes:
+def boxes_in_json(xywh: Doubles, sizes: Doubles, least: float, by: Codec) -> Boxes:
     """Boxes given as four columns (left, top, width, height) of 0-based pixels, in pictures of (width, height): two.
 
     Sure of those that lie within their picture and none of whose sides is under ``least`` pixels or ends in one bin.
     """
-    low, span = np.array(xywh, float).reshape(2, 2, len(xywh[0]))
-    size = np.array(sizes, float)
+    (low, span), size = xywh.reshape(2, 2, -1).copy(), sizes.copy()
     with np.errstate(invalid="ignore", over="ignore"):
         high = low + span
         long = high - low >= least
@@ -110,35 +109,54 @@ def boxes_in_json(xywh: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]
         return Boxes(tokens, _lines(sides.T.tolist()), sides.T, sure)
 
 
-def grounded(spans: Spans, things: Sequence[tuple[int, int]], boxes: Boxes) -> Grounded:
-    """What ``spans`` take apart (see converters/_block.py), put together with the tokens of each thing's boxes."""
-    texts, at, words = spans[::3], spans[1::3], spans[2::3]
-    # By their numbers these two, -1 and -2, are the last ones of every list.
-    begins = [*["<p>"] * len(things), "", ""]
-    tokens = [f"</p> {'<delim>'.join(boxes.tokens[begin:end])}" for begin, end in things] + ["", ""]
-    json = [f"{','.join(boxes.json[begin:end])}," for begin, end in things] + ["\n", ""]
-    said = zip(texts, map(begins.__getitem__, at), words, map(tokens.__getitem__, at), strict=True)
-    placed = "".join(map(json.__getitem__, at)).replace(",\n", "\n")
+def left_to_right(things: Sequence[int], xywh: Doubles) -> tuple[Places, Places]:
+    """The places of the boxes, thing after thing, each thing's left to right and equal ones once; and whose each is."""
+    boxes = np.array([things, *xywh], float)
+    order = np.lexsort(boxes[::-1])
+    boxes = boxes[:, order]
+    new = np.ones(len(order), bool)
+    new[1:] = (boxes[:, 1:] != boxes[:, :-1]).any(axis=0)
+    return order[new], boxes[0, new].astype(int)
+
+
+def grounded(spans: Spans, things: Places, boxes: Boxes, fewest: int) -> Grounded:
+    """What ``spans`` take apart (see converters/_block.py), put together with the tokens of each thing's boxes.
+
+    ``things`` are whose the boxes are, which come thing after thing; a row has to have words for ``fewest`` of them.
+    """
+    begins = np.searchsorted(things, np.arange(max((*spans.things, NO_THING)) + 2))
+    runs = [*pairwise(begins.tolist()), (0, 0), (0, 0)]
+    # By their numbers the two that are no thing, -1 and -2, are the last ones of every list.
+    marks = ["<p>" if begin < end else "" for begin, end in runs]
+    tokens = [f"</p> {'<delim>'.join(boxes.tokens[begin:end])}" if begin < end else "" for begin, end in runs]
+    words = (map(marks.__getitem__, spans.things), spans.words, map(tokens.__getitem__, spans.things))
+    said = chain.from_iterable(zip(spans.plain, *words, strict=False))
+    places, ends, sure = _of_rows(spans, begins, boxes.sure, fewest)
+    json = [boxes.json[place] for place in places.tolist()]
     return Grounded(
-        "".join(chain.from_iterable(said)).split("\n")[:-1],
-        placed.split("\n")[:-1],
-        *_of_rows(texts, np.array(at, int), np.array([*things, (0, 0), (0, 0)], int), boxes),
+        ("".join(said) + spans.plain[-1]).split("\n"),
+        [",".join(json[begin:end]) for begin, end in pairwise(ends.tolist())],
+        boxes.sides[places],
+        ends,
+        sure,
     )
 
 
-def _of_rows(texts: Spans, at: Places, runs: Places, boxes: Boxes) -> tuple[Doubles, Places, Sure]:
-    """The sides of all boxes, where each row's end, and which rows are sure."""
-    ended, boxed = at == ROW_ENDS, at >= 0
-    odd = np.concatenate(([0], np.cumsum(~boxes.sure)))
-    unsure = (odd[runs[:, 1]] > odd[runs[:, 0]])[at]
+def _of_rows(spans: Spans, begins: Places, certain: Sure, fewest: int) -> tuple[Places, Places, Sure]:
+    """The places of all boxes, row after row, where each row's end, and which rows are sure."""
+    thing = np.array(spans.things, int)
+    chars = np.frombuffer("[".join(spans.plain).encode("ascii", _AS_ODD), np.uint8)
+    put, feeds = np.flatnonzero(chars == ord("[")), np.cumsum(chars == ord("\n"))
+    row, rows = feeds[put], int(feeds[-1]) + 1 if len(feeds) else 1
+    counts = np.append(np.diff(begins), (0, 0))[thing]
+    unsure = np.append(np.diff(np.append(0, np.cumsum(~certain))[begins]) > 0, (True, False))[thing]
     # Words with boxes right after others would be refused.
-    unsure[1:] |= boxed[1:] & boxed[:-1] & (np.fromiter(map(len, texts), int, len(texts))[1:] == 0)
-    sure = np.ones(np.count_nonzero(ended), bool)
-    sure[(np.cumsum(ended) - ended)[unsure]] = False
-    counts = (runs[:, 1] - runs[:, 0])[at]
+    unsure[1:] |= (np.diff(put) == 1) & (counts[1:] > 0) & (counts[:-1] > 0)
+    sure = np.bincount(row, counts > 0, rows) >= fewest
+    sure[row[unsure]] = False
     after = np.cumsum(counts)
-    places = np.arange(counts.sum()) + np.repeat(runs[at, 0] - after + counts, counts)
-    return boxes.sides[places], np.concatenate(([0], after[ended])), sure
+    places = np.arange(counts.sum()) + np.repeat(np.append(begins, 0)[thing] - after + counts, counts)
+    return places, np.append(0, np.cumsum(np.bincount(row, counts, rows).astype(int))), sure
 
 
 def _rounded(values: Doubles) -> Doubles:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from converters._block import Block, InBlocks, Told
 from converters._read import collector_resting
 from converters._table import Form, Row, Variant
-from pipelines.columns import Doubles, Sure, boxes_in_json, grounded, texts_in_json
+from pipelines.columns import Doubles, Sure, boxes_in_json, grounded, left_to_right, texts_in_json
 from pipelines.compiled import Compiled, compiled
 from schemas.box import Codec
 from schemas.ledger import Part
@@ -108,11 +108,12 @@ def rendered(block: Block, variants: Sequence[Compiled], ids: Ids, by: Codec) ->
         return
     boxed = sum(variant.boxed for variant in variants)
     columns = _columns(block, by) if boxed else _plain_columns(block)
-    sure = columns.sure & ids.new(block.ids) & _fit_for_keys(block.ids)
+    sure = columns.sure & (block.once or ids.new(block.ids)) & _fit_for_keys(block.ids)
     values = columns.values
     if not sure.all():
         values = {name: [*compress(column, sure.tolist())] for name, column in values.items()}
-    ids.add(block.ids, values["id"])
+    if not block.once:
+        ids.add(block.ids, values["id"])
     lines = zip(*(column for variant in variants for column in variant.columns(values)), strict=False)
     begin, parts = 0, tuple(variant.part for variant in variants)
     for place in [*np.flatnonzero(~sure).tolist(), len(block.ids)]:
@@ -139,11 +140,15 @@ def _plain_columns(block: Block) -> _Columns:
 
 def _columns(block: Block, by: Codec) -> _Columns:
     values, sure, *_ = _plain_columns(block)
-    boxes = boxes_in_json(block.xywh, block.sizes, block.least_px, by)
-    if not block.spans:
+    xywh, sizes, things = np.array(block.xywh, float), np.array(block.sizes, float), np.empty(0, int)
+    if block.spans:
+        places, things = left_to_right(block.things, xywh)
+        xywh, sizes = xywh[:, places], sizes[:, places]
+    boxes = boxes_in_json(xywh, sizes, block.least_px, by)
+    if block.spans is None:
         values |= {"tokens": boxes.tokens, "boxes": boxes.json}
         return _Columns(values, sure & boxes.sure, boxes.sides, np.arange(len(sure) + 1))
-    said = grounded(block.spans, block.things, boxes)
+    said = grounded(block.spans, things, boxes, block.fewest)
     # Spans are put in as they are given, so that nothing in them may have been tidied or escaped.
     as_given = np.fromiter(map(operator.is_, values["text"], block.texts), bool, len(sure))
     values |= {"grounded": said.texts, "boxes": said.boxes}

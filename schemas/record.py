@@ -110,6 +110,12 @@ def image_ref(id: str, size: Size | None) -> ImageRef:
     return ImageRef(id, [], width, height, None, None, [])
 
 
+def image_json(id: str, size: Size | None) -> str:
+    """What ``image_ref`` gives, as JSON, for an id whose characters stand in JSON as they are."""
+    width, height = size or ("null", "null")
+    return f'{{"id":"{id}","aliases":[],"width":{width},"height":{height},"sha256":null,"license":null,"scores":[]}}'
+
+
 def _roles(turns: int) -> list[Role]:
     both: list[Role] = ["user", "assistant"]
     return (both * turns)[:turns]

@@ -46,12 +46,6 @@ def _is_tidy(text: str) -> bool:
     return text[0] != " " and text[-1] != " "
 
 
-def all_tidy(texts: Sequence[str]) -> bool:
-    """Whether all of the texts, looked at in one, are as ``tidy`` would leave them; not said of very long ones."""
-    whole = f" {' '.join(texts)} "  # so that blanks at an end of one, or nothing in it, are two blanks in a row
-    return len(whole) <= MAX_CHARS and "  " not in whole and whole.isprintable()
-
-
 def tidy_lines(text: str, what: str = "text") -> str:
     """The text with its line ends unified and blank edges gone; TextError where nothing or no text is left."""
     lines = [line.rstrip() for line in _CONTROL.sub(" ", _LINE_END.sub("\n", text)).split("\n")]

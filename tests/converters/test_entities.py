@@ -1,12 +1,13 @@
 """The two files of Flickr30k Entities, each alone: the strict XML, and sentences with marks."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from converters._entities import Mention, annotation, lines, parts, pieces, plain, taken_apart
+from converters._entities import Boxes, Mention, annotation, boxes_of, lines, parts, pieces, plain, taken_apart
 from schemas.box import Size
-from schemas.errors import RecordError
+from schemas.errors import RecordError, TextError
+from schemas.text import MAX_CHARS, tidy
 
 HEAD = "<annotation>\n\t<filename>11.jpg</filename>\n\t<size>\n\t\t<width>200</width>\n\t\t<height>100</height>\n\t\t"
 HEAD += "<depth>3</depth>\n\t</size>\n\t"
@@ -16,9 +17,14 @@ ONE = f"<object><name>1</name>{BOX}</object>"
 END = "</annotation>"
 
 
+def read(data: bytes) -> tuple[Size, Boxes]:
+    size, named = annotation(data, "11.jpg")
+    return size, boxes_of(named)
+
+
 def test_a_box_belongs_to_every_chain_that_its_object_names() -> None:
     names = "".join(f"<name>{chain}</name>" for chain in (1, 6, 12345678901))
-    size, boxes = annotation(f"{HEAD}<object>{names}{BOX}</object>{END}".encode(), "11.jpg")
+    size, boxes = read(f"{HEAD}<object>{names}{BOX}</object>{END}".encode())
     assert size == Size(200, 100)
     assert boxes == {"0": [], **{chain: [(21, 11, 60, 50)] for chain in ("1", "6", "12345678901")}}
 
@@ -26,19 +32,19 @@ def test_a_box_belongs_to_every_chain_that_its_object_names() -> None:
 def test_a_chain_has_all_its_boxes_in_the_order_of_the_file() -> None:
     corners = "<xmin>1</xmin>\r\n<ymin>2</ymin>\t<xmax>3</xmax> <ymax>4</ymax>"
     second = f"<object>\n\t<name>1</name>\n<bndbox>\n{corners}</bndbox>\n"
-    _, boxes = annotation(f"{HEAD}{ONE}\n{second}</object>\n{ONE}{END}\n".encode(), "11.jpg")
+    _, boxes = read(f"{HEAD}{ONE}\n{second}</object>\n{ONE}{END}\n".encode())
     assert boxes == {"0": [], "1": [(21, 11, 60, 50), (1, 2, 3, 4), (21, 11, 60, 50)]}
 
 
 @pytest.mark.parametrize("flags", ["01", "10", "11"])
 def test_a_chain_that_is_only_named_has_no_box(flags: str) -> None:
     flagged = f"<scene>{flags[0]}</scene><nobndbox>{flags[1]}</nobndbox>"
-    _, boxes = annotation(f"{HEAD}<object><name>7</name>{flagged}</object>{ONE}{END}".encode(), "11.jpg")
+    _, boxes = read(f"{HEAD}<object><name>7</name>{flagged}</object>{ONE}{END}".encode())
     assert boxes == {"0": [], "7": [], "1": [(21, 11, 60, 50)]}
 
 
 def test_an_annotation_without_objects_is_one() -> None:
-    assert annotation(f"{HEAD}{END}".encode(), "11.jpg") == (Size(200, 100), {"0": []})
+    assert read(f"{HEAD}{END}".encode()) == (Size(200, 100), {"0": []})
 
 
 @pytest.mark.parametrize(
@@ -161,11 +167,35 @@ MARKED = (
 
 
 @given(st.lists(st.lists(st.sampled_from(MARKED), max_size=5).map("".join), min_size=1, max_size=5))
+@example(["[/EN#1/people a", "man] b"])
+@example(["[/EN#1/a\tb c]"])
+@example(["[/EN#1/a \tc]", "[/EN#2/a/b c]"])
+@example(["[/EN#1/é c]", "[/EN#1/\uffff c]"])
+@example(["a", "[/EN#1/people a man] " + "b" * MAX_CHARS, "[/EN#2/people c]"])
+@example([f"[/EN#1/{'a' * MAX_CHARS} c]", "b"])
 def test_sentences_come_apart_together_as_each_does_alone(said: list[str]) -> None:
-    for line, found in zip(said, taken_apart(said), strict=True):
-        if isinstance(found, str):
-            with pytest.raises(RecordError) as refused:
-                parts(line)
-            assert found == str(refused.value)
-        else:
-            assert found == parts(line)
+    found, left_out = taken_apart(said)
+    rows = "|".join(found).split("\n")
+    assert len(rows) == len(said)
+    for place, (line, row) in enumerate(zip(said, rows, strict=True)):
+        apart = row.split("|")
+        unmarked = "".join(piece for at, piece in enumerate(apart) if at % 3 != 1)
+        if place in left_out:
+            assert row == "left out"
+        elif is_tidy(unmarked):  # else the row is looked at alone
+            assert apart == parts(line)
+
+
+def is_tidy(text: str) -> bool:
+    try:
+        return tidy(text) == text
+    except TextError:
+        return False
+
+
+def test_sentences_as_published_are_not_left_out() -> None:
+    said = ["[/EN#1/people/other a man] .", "é [/EN#0/notvisual it]", "[ [/EN#1/people a man] ."]
+    assert taken_apart(said) == (
+        ["", "1", "a man", " .\né ", "0", "it", "\nleft out"],
+        {2},
+    )

@@ -141,6 +141,19 @@ def test_an_outline_tells_kind_keys_and_first_items(tmp_path: Path) -> None:
     assert outline(str(path)) == ("list", frozenset(), {}, frozenset())
 
 
+@pytest.mark.parametrize("text", ["x" * 200_000, "é" * 40_000, "xé" * 40_000])
+def test_an_array_is_known_by_its_first_item_however_long_that_is(tmp_path: Path, text: str) -> None:
+    file = f'{{"a": [{{"é": 1, "x": "{text}"}}, {{"y": 1}}], "b": [\n{{"k": "{text[:9]}"}}, "{text}", {{"l": 1}}]}}'
+    (tmp_path / "f.json").write_text(file)
+    seen = outline(str(tmp_path / "f.json"))
+    assert seen is not None and seen.arrays == {"a": frozenset("éx"), "b": frozenset("k")}
+
+
+def test_a_first_item_nested_without_end_is_no_item(tmp_path: Path) -> None:
+    (tmp_path / "f.json").write_text(f'{{"a": [{"[" * 70_000}], "b": 1}}')
+    assert outline(str(tmp_path / "f.json")) is None
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"5", b"<html>", b'{"a": ', b"[" * 100_000, b'{"a": [{"\xff": 1}]}', b'[{"\xff": 1}]']
 )

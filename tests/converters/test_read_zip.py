@@ -67,7 +67,7 @@ def test_a_zip_is_read_from_any_file_system() -> None:
 @pytest.mark.parametrize("name", ["absent", "A", "/a", "./a", "b/../a", "b"])
 def test_a_member_of_another_name_is_not_there(opened: Opened, name: str) -> None:
     member = opened(zipped({"a": b"x", "b/a": b"y"}))
-    with pytest.raises(RecordError, match=rf"^no such zip member: {name}$"):
+    with pytest.raises(RecordError, match=rf"^no such file: {name}$"):
         member(name)
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from converters import sources
-from converters._block import Block, InBlocks
-from converters._table import Reading
+from converters._block import InBlocks
 from pipelines.columns import boxes_in_json
 from pipelines.convert import Converted, Job, Outcome, convert, job, outcomes, outcomes_and_lines
-from pipelines.rendered import Ids, Lines, compiled_all, rendered
+from pipelines.rendered import Lines
 from schemas.box import CODECS, Size, encode, from_xywh
 from schemas.dialect import box_text
 from schemas.errors import BoxcarError
@@ -224,6 +224,8 @@ def annotated(id: int, objects: list[tuple[list[str], Any]]) -> str:
     [([(["1"], (1, 1, 5, 5)), (["2"], (1, 1, 90, 90))], ["[/EN#1/x a]", '"[/EN#2/x a]', "b", "c", "d"])],
     Wording(),
 )
+@example([([], ["[/EN#1/x a]"] * 5)], Wording())
+@example([([(["1"], (1, 1, 50, 50))], ["[/EN#1/x a] b [/EN#4/x c]"] * 5)], Wording())
 @example([([(["1"], (0, 1, 50, 50)), (["2"], (1, 1, 50, 50))], ["[/EN#1/x a] [/EN#2/x b]"] * 5)], Wording())
 def test_any_sentences(tmp_path: Path, pictures: Any, wording: Wording) -> None:
     (tmp_path / "train.txt").write_text("".join(f"{id}\n" for id in range(len(pictures) + 1)))
@@ -242,8 +244,7 @@ def test_any_sentences(tmp_path: Path, pictures: Any, wording: Wording) -> None:
 @example([(0.04 + place * 0.08, 0.12, 320.0, 240.0) for place in range(30)], 640)  # ties of the sixth decimal
 def test_any_box_that_is_sure_is_what_the_long_way_makes_of_it(boxes: Any, side: int) -> None:
     for by in CODECS.values():
-        columns = [list(column) for column in zip(*boxes, strict=True)]
-        found = boxes_in_json(columns, [[side] * len(boxes)] * 2, 0.0, by)
+        found = boxes_in_json(np.array(boxes).T, np.full((2, len(boxes)), float(side)), 0.0, by)
         for place in [place for place, one in enumerate(found.sure.tolist()) if one]:
             box = from_xywh(boxes[place], Size(side, side))
             assert found.tokens[place] == box_text((encode(box, by),))
@@ -252,7 +253,8 @@ def test_any_box_that_is_sure_is_what_the_long_way_makes_of_it(boxes: Any, side:
 
 
 def test_a_box_with_its_edges_on_ties_is_sure() -> None:
-    assert boxes_in_json([[0.04], [0.12], [320.0], [240.0]], [[640], [480]], 0.0, CODECS["round-100"]).sure.all()
+    box, size = np.array([[0.04], [0.12], [320.0], [240.0]]), np.array([[640.0], [480.0]])
+    assert boxes_in_json(box, size, 0.0, CODECS["round-100"]).sure.all()
 
 
 @pytest.mark.parametrize("template", ['"<{phrase}', "[{phrase}", "\x7ftext\x7f {phrase}", "{phrase} \x7fid\x7f"])
@@ -287,13 +289,3 @@ def test_the_collector_rests_while_a_block_is_made_and_no_longer(demo_files: Pat
     watched = replace(one, found=replace(one.found, form=replace(form, rows=InBlocks(blocks))))
     assert all(gc.isenabled() for _ in outcomes_and_lines(watched, Wording()))
     assert resting and all(resting)
-
-
-def test_an_id_among_rows_that_all_went_alone_is_not_new_to_a_later_block(demo_files: Path) -> None:
-    one, ids = job("coco_caption", str(demo_files / "coco"), "train"), Ids()
-    assert isinstance(one.found.form.rows, InBlocks)
-    (block,) = one.found.form.rows.blocks(Reading("coco_caption", "train", one.found.files, {}))
-    assert isinstance(block, Block)
-    variants = compiled_all(one.found.form, one.variants, "coco_caption", "train", Wording())
-    for again in (replace(block, alone=range(len(block.ids))), block):
-        assert not any(isinstance(found, Lines) for found in rendered(again, variants, ids, CODECS["round-100"]))

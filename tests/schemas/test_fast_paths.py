@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from schemas.box import CODECS, Box, Codec, Size, Slack, encode, from_xyxy, late
 from schemas.dialect import Boxes, Phrase, Span, box_text, parse, render
 from schemas.errors import BoxError, RecordError, TextError
 from schemas.prompt import draw, fill
+from schemas.record import image_json, image_ref
 from schemas.text import MAX_CHARS, RESERVED, harmless, markup, quote, tidy, unquote
 
 XYXY = tuple[float, float, float, float]
@@ -180,6 +182,11 @@ def test_a_template_taken_apart_once_is_filled_as_by_substitution(template: str,
 def test_a_draw_is_the_hash_of_all_it_depends_on(seed: int, key: str, epoch: int, what: str) -> None:
     hashed = hashlib.blake2b(f"{seed}\x1f{key}\x1f{epoch}\x1f{what}".encode(), digest_size=8)
     assert draw(seed, key, epoch, what) == int.from_bytes(hashed.digest(), "big")
+
+
+@given(st.integers().map(lambda number: f"coco/{number}"), st.none() | st.builds(Size, *[st.integers(1, 2**53)] * 2))
+def test_a_picture_is_in_json_what_its_reference_is(id: str, size: Size | None) -> None:
+    assert image_json(id, size).encode() == msgspec.json.encode(image_ref(id, size))
 
 
 def test_a_draw_takes_a_seed_for_what_it_is_written_as() -> None:
