@@ -124,11 +124,14 @@ def target(size: Size, policy: ImagePolicy) -> Size:
     return size if scale >= 1 else Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
-def _marked(data: bytes) -> npt.NDArray[np.uint8]:
-    # Every byte after an 0xFF: all of a JPEG's markers are among them, whatever else may be.
+def _markers(data: bytes) -> tuple[int, bool]:
+    """How many scans may begin in a JPEG, and whether there may be an APP1 segment: markers, or what looks like some.
+
+    Looked for are pairs of bytes wherever they stand: all of a JPEG's markers are among them.
+    """
     every = np.frombuffer(data, np.uint8)
-    marked: npt.NDArray[np.uint8] = every[np.flatnonzero(every[:-1] == _MARK) + 1]
-    return marked
+    marks, after = every[:-1] == _MARK, every[1:]
+    return int(np.count_nonzero(marks & (after == _SCAN))), bool(np.any(marks & (after == _APP1)))
 
 
 class _Header(NamedTuple):
@@ -138,8 +141,8 @@ class _Header(NamedTuple):
 
 
 def _jpeg_header(data: bytes) -> _Header:
-    marked = _marked(data)
-    if np.count_nonzero(marked == _SCAN) > MAX_SCANS:
+    scans, tagged = _markers(data)
+    if scans > MAX_SCANS:
         raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -147,7 +150,7 @@ def _jpeg_header(data: bytes) -> _Header:
         raise ImageError(f"damaged picture: {error}") from error
     size = Size(width, height)
     _insist_small(size)
-    return _Header(size, colours, bool(np.any(marked == _APP1)))
+    return _Header(size, colours, tagged)
 
 
 def _decoded(data: bytes, colours: str) -> npt.NDArray[np.uint8]:
