@@ -52,13 +52,10 @@ def crew(workers: int) -> Iterator[Crew]:
     slots = [_Slot(context, alive) for _ in range(workers)]
     try:
         yield lambda function, tasks: _scheduled(function, iter(tasks), slots)
-    except BaseException:
-        driver.close()  # ends the workers in the middle of whatever they do
-        raise
     finally:
+        driver.close()  # ends the workers, in the middle of whatever they do where the driver has had enough
         for slot in slots:
             slot.end()
-        driver.close()
         alive.close()
 
 

@@ -11,7 +11,9 @@ import re
 import struct
 import tarfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple, Protocol, Self
 
 from xxhash import xxh3_128
@@ -25,6 +27,7 @@ STEM = re.compile(r"[A-Za-z0-9_-]+")
 _MEMBER = re.compile(r"([A-Za-z0-9_-]+)\.([a-z0-9]+)")
 _TYPE, _SIZE = slice(156, 157), slice(124, 135)
 _ZEROS = bytes(BLOCK)
+_SYNCED_BYTES = 2**24  # a quarter of a second's writing
 _AT_ONCE = 2**20  # bytes: a picture at a time takes half as long again
 _NAME_BYTES = 100
 _MODE_TO_SIZE = b"0000644\0" + b"0000000\0" * 2
@@ -67,12 +70,17 @@ class TarWriter:
         self.check = ""
         self._sha, self._check = hashlib.sha256(), xxh3_128()
         self._file = path.open("wb", buffering=_AT_ONCE)
+        self._syncing: Future[None] | None = None
+        self._synced = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        try:
+            self._settle()
+        finally:
+            self._file.close()
 
     def add(self, stem: str, members: Sequence[tuple[str, bytes]]) -> None:
         """Append one sample: (extension, bytes) in the order they shall stand."""
@@ -84,21 +92,44 @@ class TarWriter:
                 self._write(piece)
                 offset += len(piece)
         self.offsets.append(offset)
+        if offset - self._synced >= _SYNCED_BYTES and (self._syncing is None or self._syncing.done()):
+            self._sync_on()
 
     def close(self) -> FileDigest:
         """Write the end of the tar and sync it; the digest of the whole file."""
         size = _whole(self.offsets[-1])
         self._write(bytes(size - self.offsets[-1]))
         self._file.flush()
+        self._settle()
         os.fsync(self._file.fileno())
         self._file.close()
         self.check = self._check.hexdigest()
         return FileDigest(self.path.name, size, self._sha.hexdigest())
 
+    def _sync_on(self) -> None:
+        # The disk works while the next pictures are made ready, not all of it at the end.
+        self._settle()
+        self._synced, self._syncing = self.offsets[-1], Future()
+        Thread(target=_fulfil, args=(self._syncing, self._file.fileno()), daemon=True).start()
+
+    def _settle(self) -> None:
+        # A disk tells of what it could not write once: whoever has asked must hear of it.
+        if syncing := self._syncing:
+            self._syncing = None
+            syncing.result()
+
     def _write(self, data: bytes) -> None:
         self._file.write(data)
         self._sha.update(data)
         self._check.update(data)
+
+
+def _fulfil(syncing: Future[None], handle: int) -> None:
+    try:
+        os.fdatasync(handle)
+        syncing.set_result(None)
+    except OSError as error:
+        syncing.set_exception(error)
 
 
 def index_bytes(offsets: Sequence[int]) -> bytes:
