@@ -86,6 +86,14 @@ def checked(data: bytes) -> tuple[Size, int | None]:
     return header.size, likeness(_decoded(data, header.colours), header.size)
 
 
+def insist_kept(data: bytes) -> None:
+    """ImageError where a JPEG of RGB or grey is none that ``stored`` keeps as it is, but for its orientation tag."""
+    header = _jpeg_header(data)
+    _insist_shown(header.size)
+    _decoded(data, header.colours)
+    _upright(data, header.tagged)
+
+
 def likeness_of(data: bytes) -> int | None:
     """The likeness of a picture of any kind that is read; ImageError where it is damaged."""
     if kind(data) == "JPEG":
@@ -106,12 +114,17 @@ def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
     if colours in INKS or target(size, policy) != size:
         with _opened(data) as image:
             return _written(_rgb(_loaded(image)), policy, "converted to JPEG" if colours in INKS else "shrunk")
-    upright = data
-    if tagged:
-        upright = neutralised(data)
-        _insist_upright(upright)
+    upright = _upright(data, tagged)
     notes = () if upright is data else ("orientation neutralised",)
     return Stored(upright, size, size, notes, None if grey is None else likeness(grey, size))
+
+
+def _upright(data: bytes, tagged: bool) -> bytes:
+    if not tagged:
+        return data
+    upright = neutralised(data)
+    _insist_upright(upright)
+    return upright
 
 
 def target(size: Size, policy: ImagePolicy) -> Size:

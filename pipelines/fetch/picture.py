@@ -16,7 +16,7 @@ import simplejpeg
 from PIL import Image
 
 from pipelines.exif import ORIENTATION
-from pipelines.images import INKS, MAX_CONVERTED_PIXELS, kind, size_of, stored, target
+from pipelines.images import INKS, MAX_CONVERTED_PIXELS, insist_kept, kind, size_of, stored, target
 from schemas.box import Size
 from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
@@ -60,7 +60,7 @@ def taken(data: bytes, image_size: int | None, quality: int = QUALITY) -> Taken:
     size = target(original, policy)
     if size != original:
         return Taken(_shrunk(data, size, colours, quality), size, original)
-    stored(data, policy)
+    insist_kept(data)
     return Taken(data, original, original)
 
 
