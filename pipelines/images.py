@@ -66,7 +66,7 @@ def kind(data: bytes) -> str:
 def size_of(data: bytes) -> Size:
     """The size in the header, nothing decoded; ImageError where it is unreadable or over the bound."""
     if kind(data) == "JPEG":
-        return _jpeg_header(data).size
+        return jpeg_header(data).size
     with _opened(data) as image:
         return Size(*image.size)
 
@@ -82,13 +82,12 @@ def stored(data: bytes, policy: ImagePolicy) -> Stored:
 
 def checked(data: bytes) -> tuple[Size, int | None]:
     """Size and likeness of a stored picture, every bit of it decoded without a warning; ImageError otherwise."""
-    header = _jpeg_header(data)
+    header = jpeg_header(data)
     return header.size, likeness(_decoded(data, header.colours), header.size)
 
 
-def insist_kept(data: bytes) -> None:
+def insist_kept(data: bytes, header: "Header") -> None:
     """ImageError where a JPEG of RGB or grey is none that ``stored`` keeps as it is, but for its orientation tag."""
-    header = _jpeg_header(data)
     _insist_shown(header.size)
     _decoded(data, header.colours)
     _upright(data, header.tagged)
@@ -108,7 +107,7 @@ def _insist_shown(size: Size) -> None:
 
 
 def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
-    size, colours, tagged = _jpeg_header(data)
+    size, colours, tagged = jpeg_header(data)
     _insist_shown(size)
     grey = _decoded(data, colours) if policy.check == "strict" else None
     if colours in INKS or target(size, policy) != size:
@@ -147,13 +146,16 @@ def _markers(data: bytes) -> tuple[int, bool]:
     return int(np.count_nonzero(marks & (after == _SCAN))), bool(np.any(marks & (after == _APP1)))
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What a JPEG says of itself before anything is decoded."""
+
     size: Size
     colours: str
     tagged: bool  # whether there may be an APP1 segment, where EXIF and XMP lie
 
 
-def _jpeg_header(data: bytes) -> _Header:
+def jpeg_header(data: bytes) -> Header:
+    """The header of a JPEG, within bounds; ImageError where it is unreadable or beyond them."""
     scans, tagged = _markers(data)
     if scans > MAX_SCANS:
         raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
@@ -163,7 +165,7 @@ def _jpeg_header(data: bytes) -> _Header:
         raise ImageError(f"damaged picture: {error}") from error
     size = Size(width, height)
     _insist_small(size)
-    return _Header(size, colours, tagged)
+    return Header(size, colours, tagged)
 
 
 def _decoded(data: bytes, colours: str) -> npt.NDArray[np.uint8]:
