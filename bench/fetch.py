@@ -6,7 +6,8 @@
 Both ask the same local server (a process of its own, http and https) for the same links, in turn: pictures of a class
 (two that shrink to 448, one that need not), some small ones, and some links that fail. Printed is CPU time per link,
 of all processes of the client's side, that of a start (a run of a few links) taken off, and the ratio, peer over ours,
-with its spread.
+with its spread. In each round the floor is taken too: hashing, decoding, shrinking and encoding the same pictures,
+nothing else (bench/web_floor.py); what either side takes is told as a multiple of that.
 Then what arrived is compared: the state of every link, sizes, bytes where they are passed through, PSNR elsewhere.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from web_compare import compare
+from web_floor import floor
 from web_pictures import CLASSES, SMALL, pictures
 
 from pipelines.demo.server import misbehaving
@@ -142,8 +144,12 @@ def links(base: str, kind: str, count: int) -> list[str]:
     return [base + _path(kind, place) for place in range(count)]
 
 
+def _shade(kind: str, place: int) -> str:
+    return f"{SMALL if place % 20 == 7 else kind}-{place % KINDS}"
+
+
 def _path(kind: str, place: int) -> str:
-    name = f"{SMALL if place % 20 == 7 else kind}-{place % KINDS}/{place}.jpg"
+    name = f"{_shade(kind, place)}/{place}.jpg"
     return f"{FAILING[place // 10 % len(FAILING)]}/{name}" if place % 10 == 3 else name
 
 
@@ -158,11 +164,21 @@ def certificate(folder: Path) -> str:
     return str(folder / "trusted.pem")
 
 
-def measured(kind: str, base: str, run: Callable[[list[str], Path], Round], arguments: argparse.Namespace) -> None:
+def bare(kind: str, folder: Path, count: int) -> Cost:
+    """The floor of so many links: those that fail cost nothing."""
+    good = (place for place in range(count) if place % 10 != 3)
+    return Cost(floor((folder / f"{_shade(kind, place)}.jpg").read_bytes() for place in good), 0, count)
+
+
+def measured(
+    kind: str, base: str, served: Path, run: Callable[[list[str], Path], Round], arguments: argparse.Namespace
+) -> None:
     names = [name for name in CONTENDERS if name == "ours" or arguments.only in name]
     costs: dict[str, list[Cost]] = {name: [] for name in names}
+    floors: list[Cost] = []
     with tempfile.TemporaryDirectory(prefix="boxcar-bench-") as scratch:
         for place in range(arguments.rounds):
+            floors.append(bare(kind, served, arguments.pictures))
             for name in names:
                 folder = Path(scratch, f"{name.replace(' ', '-')}-{place}")
                 few, many = folder / "few", folder / "many"
@@ -172,20 +188,25 @@ def measured(kind: str, base: str, run: Callable[[list[str], Path], Round], argu
                 whole = CONTENDERS[name](run(links(base, kind, FEW + arguments.pictures), many), many / "out")
                 costs[name].append(Cost(whole, start, arguments.pictures))
         print(f"\n{kind}, {base.partition(':')[0]}, {arguments.pictures} links, {arguments.rounds} rounds in turn")
+        print(f"  floor: {statistics.median(cost.per_link for cost in floors):.2f} ms of CPU a link")
         for name in names:
-            _print(name, costs)
+            _print(name, costs, floors)
             if name != "ours":
                 there = Path(scratch, f"{name.replace(' ', '-')}-0", "many", "out")
                 print(f"    {compare(Path(scratch, 'ours-0', 'many', 'out'), there)}")
 
 
-def _print(name: str, costs: dict[str, list[Cost]]) -> None:
+def _print(name: str, costs: dict[str, list[Cost]], floors: list[Cost]) -> None:
     each = [cost.per_link for cost in costs[name]]
-    ratios = sorted(cost.per_link / mine.per_link for cost, mine in zip(costs[name], costs["ours"], strict=True))
     start = statistics.median(cost.start for cost in costs[name])
-    spread = "" if name == "ours" else f"; / ours {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    spread = "" if name == "ours" else f"; / ours {_over(costs[name], costs['ours'])}"
     print(f"  {name}: {statistics.median(each):.2f} ms of CPU a link ({min(each):.2f} to {max(each):.2f}){spread}; "
-          f"start {start:.1f} s")  # fmt: skip
+          f"/ floor {_over(costs[name], floors)}; start {start:.1f} s")  # fmt: skip
+
+
+def _over(costs: list[Cost], others: list[Cost]) -> str:
+    ratios = sorted(cost.per_link / other.per_link for cost, other in zip(costs, others, strict=True))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
 def versions(python: Path) -> str:
@@ -227,7 +248,7 @@ def main() -> None:
                         return Round(at, wanted, python, trusted)
 
                     if arguments.case in f"{name}, {scheme},":
-                        measured(name, base, run, arguments)
+                        measured(name, base, Path(folder), run, arguments)
 
 
 if __name__ == "__main__":

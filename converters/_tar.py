@@ -17,7 +17,7 @@ _ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\].*)?\Z", re.D
 _MOST_HEADER = 2**16  # bytes of a PAX header, or a name; honest ones are a few lines
 _CHUNK = 2**20
 _FILE, _FOLDER, _PAX, _PAX_FOR_ALL, _GNU_NAME = b"0\0", b"5", b"x", b"g", b"L"
-_ZEROS = bytes(BLOCK)
+_ZERO, _ZEROS = b"\0", bytes(BLOCK)
 _PREFIXED = b"ustar\0"  # only then is there a prefix to the name; GNU's own form has other fields there
 _UNSUMMED = b" " * 8  # what the field of the checksum counts as
 
@@ -74,7 +74,9 @@ def _walked(file: IO[bytes], path: str) -> Iterator[Member]:
 
 
 def _insist_whole(header: bytes, offset: int) -> None:
-    if len(header) < BLOCK or sum(header) - sum(header[148:156]) + sum(_UNSUMMED) != _number(header[148:156]):
+    # Most of a header is zeros: what is left of it is sooner summed.
+    told = sum(header.translate(None, _ZERO)) - sum(header[148:156]) + sum(_UNSUMMED)
+    if len(header) < BLOCK or told != _number(header[148:156]):
         raise ValueError(f"no header at {offset:,}, or a damaged one")
 
 

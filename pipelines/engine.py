@@ -12,9 +12,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from schemas.errors import BoxcarError
 
@@ -24,26 +25,37 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
+class Crew(Protocol):
+    """Runs tasks as ``run`` does, always in the same workers."""
+
+    def __call__(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
+        """The results of the tasks, in the order they finish."""
+
+
 def run(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
     """The results of the tasks, in the order they finish; with one worker in this process, in the order given.
 
     ``function`` and tasks must pickle. Raises BoxcarError naming the failed tasks after all others have finished.
     """
+    with crew(workers) as running:
+        yield from running(function, tasks)
+
+
+@contextmanager
+def crew(workers: int) -> Iterator[Crew]:
+    """Workers that are there for several runs, one after another: to start a process takes as long as a small task."""
     if workers == 1:
-        yield from _inline(function, tasks)
+        yield _inline
         return
     context = multiprocessing.get_context("spawn")
     alive, driver = context.Pipe(duplex=False)
     slots = [_Slot(context, alive) for _ in range(workers)]
     try:
-        yield from _scheduled(function, iter(tasks), slots)
-    except BaseException:
-        driver.close()  # ends the workers in the middle of whatever they do
-        raise
+        yield lambda function, tasks: _scheduled(function, iter(tasks), slots)
     finally:
+        driver.close()  # ends the workers, in the middle of whatever they do where the driver has had enough
         for slot in slots:
             slot.end()
-        driver.close()
         alive.close()
 
 

@@ -30,6 +30,7 @@ PICTURES = np.dtype(
         ("content", "<u8", CONTENT_BYTES // 8),
     ]
 )
+_PICTURE = struct.Struct(f"<IBQ{MAX_IDS * ID_BYTES}s{CONTENT_BYTES}s")  # the same; ids that are not there are zeros
 DROPPED = np.dtype([("place", "<u4"), ("reason", "u1")])
 KINDS = {PICTURES: b"boxhash1", DROPPED: b"boxdrop1"}  # the digit is the version
 HEADER = struct.Struct("<8sQ32s")  # the kind, how many rows, their sha256
@@ -53,7 +54,7 @@ def write_hashes(path: Path, rows: Iterable[PictureHashes]) -> FileDigest:
 
     ShardError where a hash has not its width, or a place does not come after the one before it.
     """
-    packed = np.array([_packed(row) for row in rows], PICTURES)
+    packed = np.frombuffer(b"".join(map(_packed, rows)), PICTURES)
     _insist_ascending(packed, path)
     return write_aside(path, sealed(packed))
 
@@ -100,15 +101,12 @@ def unsealed(path: Path, dtype: np.dtype[np.void]) -> Rows:
     return np.frombuffer(data, dtype, offset=HEADER.size)
 
 
-def _packed(row: PictureHashes) -> tuple[int, int, int, list[list[int]], list[int]]:
+def _packed(row: PictureHashes) -> bytes:
     widths = {len(one) for one in row.ids}
     if len(row.ids) > MAX_IDS or widths - {ID_BYTES} or len(row.content) != CONTENT_BYTES:
         wanted = f"wanted at most {MAX_IDS} ids of {ID_BYTES} bytes and content of {CONTENT_BYTES}"
         raise ShardError(f"hashes of place {row.place}: ids {row.ids!r}, content {row.content!r}; {wanted}")
-    ids = b"".join(row.ids).ljust(MAX_IDS * ID_BYTES, b"\0")
-    numbers = np.frombuffer(ids, "<u8").reshape(MAX_IDS, -1).tolist()
-    alike = row.likeness is not None
-    return row.place, alike, row.likeness or 0, numbers, np.frombuffer(row.content, "<u8").tolist()
+    return _PICTURE.pack(row.place, row.likeness is not None, row.likeness or 0, b"".join(row.ids), row.content)
 
 
 def _insist_ascending(rows: Rows, path: Path) -> None:

@@ -66,7 +66,7 @@ def kind(data: bytes) -> str:
 def size_of(data: bytes) -> Size:
     """The size in the header, nothing decoded; ImageError where it is unreadable or over the bound."""
     if kind(data) == "JPEG":
-        return _jpeg_header(data).size
+        return jpeg_header(data).size
     with _opened(data) as image:
         return Size(*image.size)
 
@@ -82,8 +82,15 @@ def stored(data: bytes, policy: ImagePolicy) -> Stored:
 
 def checked(data: bytes) -> tuple[Size, int | None]:
     """Size and likeness of a stored picture, every bit of it decoded without a warning; ImageError otherwise."""
-    header = _jpeg_header(data)
+    header = jpeg_header(data)
     return header.size, likeness(_decoded(data, header.colours), header.size)
+
+
+def insist_kept(data: bytes, header: "Header") -> None:
+    """ImageError where a JPEG of RGB or grey is none that ``stored`` keeps as it is, but for its orientation tag."""
+    _insist_shown(header.size)
+    _decoded(data, header.colours)
+    _upright(data, header.tagged)
 
 
 def likeness_of(data: bytes) -> int | None:
@@ -100,18 +107,23 @@ def _insist_shown(size: Size) -> None:
 
 
 def _stored_jpeg(data: bytes, policy: ImagePolicy) -> Stored:
-    size, colours, tagged = _jpeg_header(data)
+    size, colours, tagged = jpeg_header(data)
     _insist_shown(size)
     grey = _decoded(data, colours) if policy.check == "strict" else None
     if colours in INKS or target(size, policy) != size:
         with _opened(data) as image:
             return _written(_rgb(_loaded(image)), policy, "converted to JPEG" if colours in INKS else "shrunk")
-    upright = data
-    if tagged:
-        upright = neutralised(data)
-        _insist_upright(upright)
+    upright = _upright(data, tagged)
     notes = () if upright is data else ("orientation neutralised",)
     return Stored(upright, size, size, notes, None if grey is None else likeness(grey, size))
+
+
+def _upright(data: bytes, tagged: bool) -> bytes:
+    if not tagged:
+        return data
+    upright = neutralised(data)
+    _insist_upright(upright)
+    return upright
 
 
 def target(size: Size, policy: ImagePolicy) -> Size:
@@ -124,22 +136,28 @@ def target(size: Size, policy: ImagePolicy) -> Size:
     return size if scale >= 1 else Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
-def _marked(data: bytes) -> npt.NDArray[np.uint8]:
-    # Every byte after an 0xFF: all of a JPEG's markers are among them, whatever else may be.
+def _markers(data: bytes) -> tuple[int, bool]:
+    """How many scans may begin in a JPEG, and whether there may be an APP1 segment: markers, or what looks like some.
+
+    Looked for are pairs of bytes wherever they stand: all of a JPEG's markers are among them.
+    """
     every = np.frombuffer(data, np.uint8)
-    marked: npt.NDArray[np.uint8] = every[np.flatnonzero(every[:-1] == _MARK) + 1]
-    return marked
+    marks, after = every[:-1] == _MARK, every[1:]
+    return int(np.count_nonzero(marks & (after == _SCAN))), bool(np.any(marks & (after == _APP1)))
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
+    """What a JPEG says of itself before anything is decoded."""
+
     size: Size
     colours: str
     tagged: bool  # whether there may be an APP1 segment, where EXIF and XMP lie
 
 
-def _jpeg_header(data: bytes) -> _Header:
-    marked = _marked(data)
-    if np.count_nonzero(marked == _SCAN) > MAX_SCANS:
+def jpeg_header(data: bytes) -> Header:
+    """The header of a JPEG, within bounds; ImageError where it is unreadable or beyond them."""
+    scans, tagged = _markers(data)
+    if scans > MAX_SCANS:
         raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -147,7 +165,7 @@ def _jpeg_header(data: bytes) -> _Header:
         raise ImageError(f"damaged picture: {error}") from error
     size = Size(width, height)
     _insist_small(size)
-    return _Header(size, colours, bool(np.any(marked == _APP1)))
+    return Header(size, colours, tagged)
 
 
 def _decoded(data: bytes, colours: str) -> npt.NDArray[np.uint8]:

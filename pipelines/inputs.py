@@ -54,15 +54,18 @@ def picture_of(row: Row, pictures: Mapping[str, Located]) -> Located | None:
 
 
 @contextmanager
-def at_hand(input: Input, aside: Path) -> Iterator[Mapping[str, Located]]:
-    """Where each picture of an input lies; a tar that is not on this machine is copied to ``aside`` for the while."""
+def at_hand(input: Input, aside: Path) -> Iterator[str]:
+    """The path of an input on this machine; a tar that is elsewhere is copied to ``aside`` for the while.
+
+    A folder that is elsewhere stays there: its files are read one by one.
+    """
     if store.is_local(input.path) or input.path.endswith("/"):
-        yield input.pictures(input.path)
+        yield input.path
         return
     copy = aside / f"{blake2b(input.path.encode(), digest_size=8).hexdigest()}.tar"
     with fsspec.open(input.path, "rb") as there, copy.open("wb") as here:
         shutil.copyfileobj(there, here, store.CHUNK)
     try:
-        yield input.pictures(str(copy))
+        yield str(copy)
     finally:
         copy.unlink()

@@ -81,7 +81,7 @@ class _Build(NamedTuple):
     limits: Mapping[tuple[str, str], float]
     wording: Wording
     decided: Mapping[str, Any]
-    workers: int
+    crew: engine.Crew
 
 
 def shard(config: PoolConfig, out: str, workers: int = 1, max_reject: float | None = None) -> Built:
@@ -97,10 +97,10 @@ def shard(config: PoolConfig, out: str, workers: int = 1, max_reject: float | No
     _insist_reachable(config, out, workers)
     insist_ours(config.pool, out)
     decided = decides(config, jobs, wording)
-    build = _Build(config, out, jobs, bounds(config, max_reject), wording, decided, workers)
-    with build_log(out) as tell, workspace(out) as scratch:
+    limits = bounds(config, max_reject)
+    with build_log(out) as tell, workspace(out) as scratch, engine.crew(workers) as crew:
         tell("begun", pool=config.pool, workers=workers, versions=build_versions())
-        built = _built(build, scratch, tell)
+        built = _built(_Build(config, out, jobs, limits, wording, decided, crew), scratch, tell)
         tell("finished", shards=built.manifest.shards, reused=built.reused, digest=built.manifest.digest)
     return built
 
@@ -132,7 +132,7 @@ def _built(build: _Build, scratch: Path, tell: Tell) -> Built:
 def _prepared(build: _Build, scratch: Path) -> Prepared:
     decided = {"config": build.decided, "versions": build_versions()}
     if streamed(build.config, build.jobs):
-        return stream(build.config, build.jobs, build.wording, decided, scratch, build.workers)
+        return stream(build.config, build.jobs, build.wording, decided, scratch, build.crew)
     return gather(build.config, build.jobs, build.wording, build.limits, decided, scratch)
 
 
@@ -187,7 +187,7 @@ def _packed(build: _Build, prepared: Prepared, tasks: Iterable[ShardTask], kept:
     """All shards in order, and their ledgers' sum; RejectsError as soon as too much was rejected."""
     candidates, every = candidates_of(prepared.tallies), _All()
     with progress("packing shards", len(prepared.plans)) as shown:
-        for one in chain(kept, engine.run(pack, tasks, build.workers)):
+        for one in chain(kept, build.crew(pack, tasks)):
             every.add(one)
             insist_within(build.limits, candidates, every.ledger.tallies(), {})
             tell("shard", shard=one.shard.shard, samples=one.shard.samples, reused=one.reused)

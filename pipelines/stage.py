@@ -188,6 +188,12 @@ def staged_of(outcome: Outcome, seed: int) -> Staged:
     )
 
 
+def left_out(staged: Staged, reason: str, detail: str, rule: bool) -> Staged:
+    """What was put aside with a record, without it, for this reason."""
+    none = {"record": b"", "notes": (), "boxes": 0, "min_area": 0.0, "turns": 0, "chars": 0}
+    return msgspec.structs.replace(staged, reason=reason, detail=detail, rule=rule, **none)
+
+
 def _bucket(folder: Path, bucket: int) -> Path:
     return folder / f"{bucket:03d}"
 

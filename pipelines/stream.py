@@ -3,60 +3,35 @@
 Two passes, both in worker processes. The first reads the rows of an input, without its pictures where it can, and says
 how many there are and what they are about; from that alone the shards are planned, so that the driver holds a few
 numbers per input and no list of pictures. Between the passes, pictures that come again are found by hashes on disk
-(pipelines.duplicates). The second makes the shards; it holds the rows of one input, and a picture at a time.
+(pipelines.duplicates). The second makes the shards of the candidates that the first has put by (pipelines.candidates);
+it holds some hundred of them, and a picture at a time.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from converters._table import Carried, Row, Variant
-from pipelines import engine, store
-from pipelines.convert import Job, Outcome, ended
-from pipelines.duplicates import How, dropped, duplicates
+from pipelines import store
+from pipelines.candidates import taken
+from pipelines.convert import Job
+from pipelines.duplicates import dropped, duplicates
+from pipelines.engine import Crew
 from pipelines.fetch.state import told
-from pipelines.hashes import ID_BYTES, MAX_IDS, PictureHashes, read_hashes, write_hashes
-from pipelines.images import likeness_of
-from pipelines.inputs import Input, at_hand, picture_of
+from pipelines.hashes import ID_BYTES, MAX_IDS, read_hashes
+from pipelines.inputs import Input, at_hand
 from pipelines.pack import Prepared
-from pipelines.pictures import Located, read_picture
+from pipelines.pictures import Located
 from pipelines.progress import progress
-from pipelines.stage import MISSING, Staged, staged_of
-from schemas.errors import ConfigError, ImageError, SourceError
+from pipelines.scan import Scan, Scanned, scan
+from pipelines.stage import MISSING, Staged, left_out
+from schemas.errors import ConfigError, SourceError
 from schemas.ledger import Ledger, Part, Tally
 from schemas.pool import Fingerprint, PoolConfig
 from schemas.prompt import Wording
-
-
-class Scanned(msgspec.Struct, frozen=True):
-    """What the first pass tells of an input: its rows, the bytes of its pictures, a digest of what is known of both.
-
-    ``name`` is that of the file of its pictures' hashes; ``candidates`` are counted per part.
-    """
-
-    name: str
-    rows: int
-    bytes: int
-    digest: str
-    candidates: list[tuple[Part, int]]
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One input to be scanned, what for, and where the hashes of its pictures go; it pickles."""
-
-    input: Input
-    hashes: Path
-    dedupe: How
-    wording: Wording = field(repr=False)
-
-    def __str__(self) -> str:
-        return str(self.input)
 
 
 @dataclass(frozen=True)
@@ -64,30 +39,27 @@ class Streamed:
     """What is in one shard: rows ``first`` to before ``end`` of an input, less those that ``dropped`` names."""
 
     input: Input
+    candidates: Path
     first: int
     end: int
     dropped: Path
     missing: str
-    wording: Wording = field(repr=False)
 
     def samples(self, aside: Path) -> Iterator[tuple[list[Staged], Located | None]]:
         """All candidates of a row, and its picture, in the order of the rows."""
-        out, keys = dropped(self.dropped), set[str]()
-        with at_hand(self.input, aside) as pictures:
-            for place, row in enumerate(self.input.rows()):
-                if not self.first <= place < self.end:
-                    continue
-                located = picture_of(row, pictures)
+        out = dropped(self.dropped)
+        with at_hand(self.input, aside) as path:
+            for place, row in taken(self.candidates, self.first, self.end):
+                located = row.located._replace(path=path + row.located.path) if row.located else None
                 why = out.get(place) or (MISSING if located is None else "")
-                found = [self._ended(one, why) for one in _outcomes(row, self.input.variants(), self.wording, keys)]
-                if found:
-                    yield [staged_of(one, self.wording.seed) for one in found], located
+                if row.found:
+                    yield [self._ended(one, why) for one in row.found], located
 
-    def _ended(self, outcome: Outcome, why: str) -> Outcome:
-        if not why or outcome.record is None:
-            return outcome
-        rule, image = why != MISSING or self.missing == "filter", outcome.image.id if outcome.image else ""
-        return outcome._replace(record=None, reason=why, detail=f"{why}: {image}", rule=rule, notes=())
+    def _ended(self, staged: Staged, why: str) -> Staged:
+        if not why or not staged.record:
+            return staged
+        image = staged.image.id if staged.image else ""
+        return left_out(staged, why, f"{why}: {image}", why != MISSING or self.missing == "filter")
 
 
 def streamed(config: PoolConfig, jobs: Sequence[Job]) -> bool:
@@ -114,7 +86,7 @@ def streamed(config: PoolConfig, jobs: Sequence[Job]) -> bool:
 
 
 def stream(
-    config: PoolConfig, jobs: Sequence[Job], wording: Wording, decided: Mapping[str, Any], scratch: Path, workers: int
+    config: PoolConfig, jobs: Sequence[Job], wording: Wording, decided: Mapping[str, Any], scratch: Path, crew: Crew
 ) -> Prepared:
     """Scan every input of the jobs, find pictures that come again, and plan the shards: one or more an input.
 
@@ -122,8 +94,11 @@ def stream(
     """
     _insist_fetched_as_such(config, jobs)
     inputs = [one for job in jobs for one in _inputs(config, job)]
-    scans = [Scan(one, scratch / f"{n:06d}.hashes", config.dedupe or "link", wording) for n, one in enumerate(inputs)]
-    scanned = _scanned(scans, workers)
+    scans = [
+        Scan(one, scratch / f"{n:06d}.hashes", scratch / f"{n:06d}.rows", config.dedupe or "link", wording)
+        for n, one in enumerate(inputs)
+    ]
+    scanned = _scanned(scans, crew)
     gone = duplicates(
         [one.hashes for one in scans], config.dedupe or "link", config.near_radius, scratch / "dropped"
     ).files
@@ -138,7 +113,9 @@ def stream(
 
     def content(number: int) -> Streamed:
         shard = shards[number]
-        return Streamed(inputs[shard.input], shard.first, shard.end, gone[shard.input], config.missing_images, wording)
+        rows = scans[shard.input].candidates
+        missing = config.missing_images
+        return Streamed(inputs[shard.input], rows, shard.first, shard.end, gone[shard.input], missing)
 
     if not shards:
         raise SourceError("no rows in any of the inputs: there is nothing to pack")
@@ -185,58 +162,14 @@ def _inputs(config: PoolConfig, job: Job) -> Iterator[Input]:
         yield Input(job.source.name, job.split, job.found.form.name, name, path, tasks, job.options)
 
 
-def _scanned(scans: Sequence[Scan], workers: int) -> list[Scanned]:
+def _scanned(scans: Sequence[Scan], crew: Crew) -> list[Scanned]:
     found, rows = dict[str, Scanned](), 0
     with progress("scanning inputs", len(scans)) as shown:
-        for one in engine.run(scan, scans, workers):
+        for one in crew(scan, scans):
             found[one.name] = one
             rows += one.rows
             shown.step(note=f"{rows:,} rows")
     return [found[str(one.hashes)] for one in scans]
-
-
-def scan(task: Scan) -> Scanned:
-    """The first pass over an input: what its rows say, and the hashes of its pictures written to a file.
-
-    Only a picture that is there and of which a record comes keeps others of its link out.
-    """
-    said, candidates, keys, rows, size = sha256(), Counter[Part](), set[str](), 0, 0
-
-    def hashed() -> Iterator[PictureHashes]:
-        nonlocal rows, size
-        with at_hand(task.input, task.hashes.parent) as pictures:
-            for place, row in enumerate(task.input.rows()):
-                located = picture_of(row, pictures)
-                said.update(msgspec.msgpack.encode((row, located.bytes if located else None)))
-                rows, size = rows + 1, size + (located.bytes if located else 0)
-                found = list(_outcomes(row, task.input.variants(), task.wording, keys))
-                candidates.update(one.part for one in found)
-                if located and isinstance(row, Carried) and any(one.record for one in found):
-                    yield _hashes(place, row, located, task.dedupe)
-
-    digest = write_hashes(task.hashes, hashed())
-    said.update(digest.sha256.encode())
-    counted = sorted(candidates.items(), key=lambda item: str(item[0]))
-    return Scanned(str(task.hashes), rows, size, said.hexdigest(), counted)
-
-
-def _hashes(place: int, row: Carried, located: Located, dedupe: str) -> PictureHashes:
-    ids = [row.image.id, *row.image.aliases][:MAX_IDS]
-    named = tuple(blake2b(id.encode(), digest_size=ID_BYTES).digest() for id in ids)
-    content, alike = named[0] * 2, None  # of a picture that is not read: its own
-    if dedupe != "link":
-        try:
-            data = read_picture(located)
-            content = sha256(data).digest()
-            alike = likeness_of(data) if dedupe == "near" else None
-        except ImageError:
-            alike = None
-    return PictureHashes(place, named, content, alike)
-
-
-def _outcomes(row: Row, variants: Sequence[Variant], wording: Wording, keys: set[str]) -> Iterator[Outcome]:
-    for variant in variants:
-        yield from ended(row, variant, wording, keys)
 
 
 def _shards(config: PoolConfig, scanned: Sequence[Scanned]) -> Iterator[_Planned]:

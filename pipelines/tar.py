@@ -11,8 +11,12 @@ import re
 import struct
 import tarfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple, Protocol, Self
+
+from xxhash import xxh3_128
 
 from schemas.errors import ShardError
 from schemas.pool import FileDigest
@@ -21,7 +25,10 @@ BLOCK = 512
 MAX_MEMBER_BYTES = 2**30  # a forged size would otherwise be asked for in memory; pictures are at most a quarter of it
 STEM = re.compile(r"[A-Za-z0-9_-]+")
 _MEMBER = re.compile(r"([A-Za-z0-9_-]+)\.([a-z0-9]+)")
-_TYPE = slice(156, 157)
+_TYPE, _SIZE = slice(156, 157), slice(124, 135)
+_ZEROS = bytes(BLOCK)
+_SYNCED_BYTES = 2**24  # a quarter of a second's writing
+_AT_ONCE = 2**20  # bytes: a picture at a time takes half as long again
 _NAME_BYTES = 100
 _MODE_TO_SIZE = b"0000644\0" + b"0000000\0" * 2
 _TIME = b"\0" + b"00000000000\0"
@@ -53,20 +60,27 @@ def padded(size: int) -> int:
 class TarWriter:
     """Writes samples one after another to a path that is not final; ``close`` syncs and gives digest and offsets.
 
-    Where it is left without, as a context, the file stays as it is: broken off.
+    Where it is left without, as a context, the file stays as it is: broken off. ``check`` is the digest that
+    ``read_back`` gives of a file that holds what was written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.offsets = [0]
-        self._sha = hashlib.sha256()
-        self._file = path.open("wb")
+        self.check = ""
+        self._sha, self._check = hashlib.sha256(), xxh3_128()
+        self._file = path.open("wb", buffering=_AT_ONCE)
+        self._syncing: Future[None] | None = None
+        self._synced = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        try:
+            self._settle()
+        finally:
+            self._file.close()
 
     def add(self, stem: str, members: Sequence[tuple[str, bytes]]) -> None:
         """Append one sample: (extension, bytes) in the order they shall stand."""
@@ -78,19 +92,44 @@ class TarWriter:
                 self._write(piece)
                 offset += len(piece)
         self.offsets.append(offset)
+        if offset - self._synced >= _SYNCED_BYTES and (self._syncing is None or self._syncing.done()):
+            self._sync_on()
 
     def close(self) -> FileDigest:
         """Write the end of the tar and sync it; the digest of the whole file."""
         size = _whole(self.offsets[-1])
         self._write(bytes(size - self.offsets[-1]))
         self._file.flush()
+        self._settle()
         os.fsync(self._file.fileno())
         self._file.close()
+        self.check = self._check.hexdigest()
         return FileDigest(self.path.name, size, self._sha.hexdigest())
+
+    def _sync_on(self) -> None:
+        # The disk works while the next pictures are made ready, not all of it at the end.
+        self._settle()
+        self._synced, self._syncing = self.offsets[-1], Future()
+        Thread(target=_fulfil, args=(self._syncing, self._file.fileno()), daemon=True).start()
+
+    def _settle(self) -> None:
+        # A disk tells of what it could not write once: whoever has asked must hear of it.
+        if syncing := self._syncing:
+            self._syncing = None
+            syncing.result()
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
         self._sha.update(data)
+        self._check.update(data)
+
+
+def _fulfil(syncing: Future[None], handle: int) -> None:
+    try:
+        os.fdatasync(handle)
+        syncing.set_result(None)
+    except OSError as error:
+        syncing.set_exception(error)
 
 
 def index_bytes(offsets: Sequence[int]) -> bytes:
@@ -105,24 +144,75 @@ def read_index(data: bytes, name: str) -> tuple[int, ...]:
     return struct.unpack(f"<{len(data) // 8}Q", data)
 
 
+class Place(NamedTuple):
+    """A member of a tar as its header tells of it: names, the offset of the header, and the bytes that it has."""
+
+    stem: str
+    extension: str
+    offset: int
+    bytes: int
+
+
 def members(file: Readable, name: str) -> Iterator[Member]:
     """Every member of a tar in order, nothing tolerated: ShardError for whatever ``TarWriter`` does not write so."""
+    for place, data in _walked(file, name):
+        yield Member(place.stem, place.extension, place.offset, data[: place.bytes])
+
+
+def read_back(file: Readable, name: str) -> tuple[str, list[Place]]:
+    """The ``check`` of a whole tar and its members, read again from the file; ShardError as of ``members``."""
+    hashing = _Hashing(file)
+    places = [place for place, _ in _walked(hashing, name)]
+    if file.read(1):
+        raise ShardError(f"{name}: goes on after its end")
+    return hashing.check.hexdigest(), places
+
+
+class _Hashing:
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file, self.check = file, xxh3_128()
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.check.update(data)
+        return data
+
+
+def _walked(file: Readable, name: str) -> Iterator[tuple[Place, bytes]]:
+    # Each member with its bytes and their padding.
     offset = 0
-    while (header := file.read(BLOCK)) != bytes(BLOCK):
-        info = _parsed(header, name, offset)
-        found = _MEMBER.fullmatch(info.name)
-        if header[_TYPE] != tarfile.REGTYPE or not found:
-            raise ShardError(f"{name}: odd member {info.name!r} at {offset}: wanted plain files <stem>.<extension>")
-        if not 0 <= info.size <= MAX_MEMBER_BYTES or header != _header(info.name, info.size):
-            raise ShardError(f"{name}: odd header of {info.name} at {offset}: wanted name and size, no owner or time")
-        data = file.read(padded(info.size))
-        if len(data) != padded(info.size) or any(data[info.size :]):
-            raise ShardError(f"{name}: member {info.name} at {offset} is cut short or padded with something")
-        yield Member(found[1], found[2], offset, data[: info.size])
+    while (header := file.read(BLOCK)) != _ZEROS:
+        size, found = _told(header, name, offset)
+        data = file.read(padded(size))
+        if len(data) != padded(size) or any(data[size:]):
+            raise ShardError(f"{name}: member {found[0]} at {offset} is cut short or padded with something")
+        yield Place(found[1], found[2], offset, size), data
         offset += BLOCK + len(data)
     rest = file.read(tarfile.RECORDSIZE)
     if any(rest) or offset + BLOCK + len(rest) != _whole(offset):
         raise ShardError(f"{name}: no end of tar at {offset}, wanted two zero blocks and zeros to {_whole(offset)}")
+
+
+def _told(header: bytes, name: str, offset: int) -> tuple[int, re.Match[str]]:
+    """The size and the name that a header states, if it is the very one that is written for these."""
+    raw, octal = header[:_NAME_BYTES].rstrip(b"\0"), header[_SIZE]
+    if octal.isdigit() and raw.isascii() and (found := _MEMBER.fullmatch(raw.decode())):
+        size = int(octal, 8) if not octal.strip(b"01234567") else -1
+        if 0 <= size <= MAX_MEMBER_BYTES and header == _header(found[0], size):
+            return size, found
+    raise _odd(header, name, offset)
+
+
+def _odd(header: bytes, name: str, offset: int) -> ShardError:
+    try:
+        info = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+    except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
+        return ShardError(f"{name}: no tar header at {offset}: {error}")
+    if header[_TYPE] != tarfile.REGTYPE or not _MEMBER.fullmatch(info.name):
+        return ShardError(f"{name}: odd member {info.name!r} at {offset}: wanted plain files <stem>.<extension>")
+    return ShardError(f"{name}: odd header of {info.name} at {offset}: wanted name and size, no owner or time")
 
 
 def _whole(end: int) -> int:
@@ -135,10 +225,3 @@ def _header(name: str, size: int) -> bytes:
     raw, octal = name.encode("ascii"), b"%011o" % size
     check = b"%06o\0 " % (_REST_SUM + sum(raw) + sum(octal))
     return b"".join((raw.ljust(_NAME_BYTES, b"\0"), _MODE_TO_SIZE, octal, _TIME, check, _TYPE_TO_END))
-
-
-def _parsed(header: bytes, name: str, offset: int) -> tarfile.TarInfo:
-    try:
-        return tarfile.TarInfo.frombuf(header, "ascii", "strict")
-    except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
-        raise ShardError(f"{name}: no tar header at {offset}: {error}") from error

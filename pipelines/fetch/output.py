@@ -178,14 +178,15 @@ def publish(
 
 
 def _write_tar(path: Path, rows: pa.Table, outcomes: Sequence[Outcome], read: Callable[[Piece], bytes]) -> None:
-    tar, pieces = TarWriter(path), iter(outcomes)
-    for batch in rows.to_batches(max_chunksize=_AT_ONCE):
-        for row in batch.to_pylist():
-            if (piece := next(pieces).piece) is not None:
-                words = msgspec.json.format(msgspec.json.encode(row), indent=4)
-                text = (row["caption"] or "").encode()
-                tar.add(row["key"], (("jpg", read(piece)), ("txt", text), ("json", words)))
-    tar.close()
+    pieces = iter(outcomes)
+    with TarWriter(path) as tar:
+        for batch in rows.to_batches(max_chunksize=_AT_ONCE):
+            for row in batch.to_pylist():
+                if (piece := next(pieces).piece) is not None:
+                    words = msgspec.json.format(msgspec.json.encode(row), indent=4)
+                    text = (row["caption"] or "").encode()
+                    tar.add(row["key"], (("jpg", read(piece)), ("txt", text), ("json", words)))
+        tar.close()
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -16,7 +16,7 @@ import simplejpeg
 from PIL import Image
 
 from pipelines.exif import ORIENTATION
-from pipelines.images import INKS, MAX_CONVERTED_PIXELS, kind, size_of, stored, target
+from pipelines.images import INKS, MAX_CONVERTED_PIXELS, insist_kept, jpeg_header, kind, size_of, stored, target
 from schemas.box import Size
 from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
@@ -51,16 +51,17 @@ def taken(data: bytes, image_size: int | None, quality: int = QUALITY) -> Taken:
 
     The very same bytes where it is a JPEG of RGB or grey and small enough; everything else becomes such a JPEG.
     """
-    original = size_of(data)
     policy = ImagePolicy(max_side=image_size, min_short_side=image_size or 1, quality=quality)
-    colours = simplejpeg.decode_jpeg_header(data)[2] if kind(data) == "JPEG" else ""
-    if not colours or colours in INKS:
+    header = jpeg_header(data) if kind(data) == "JPEG" else None
+    if header is None or header.colours in INKS:
+        original = header.size if header else size_of(data)
         made = stored(data, policy)
         return Taken(made.data, made.size, original)
+    original = header.size
     size = target(original, policy)
     if size != original:
-        return Taken(_shrunk(data, size, colours, quality), size, original)
-    stored(data, policy)
+        return Taken(_shrunk(data, size, header.colours, quality), size, original)
+    insist_kept(data, header)
     return Taken(data, original, original)
 
 
@@ -83,7 +84,7 @@ def _shrunk(data: bytes, size: Size, colours: str, quality: int) -> bytes:
 
 def orientation(data: bytes) -> str | None:
     """How EXIF says that a viewer would turn a JPEG, in img2dataset's words; None where it says nothing."""
-    if _EXIF not in data[: 2**16] or kind(data) != "JPEG":
+    if data.find(_EXIF, 0, 2**16) < 0 or kind(data) != "JPEG":
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing else is asked of EXIF

@@ -49,6 +49,20 @@ def test_several_workers_are_several_processes_other_than_this(tasks: Any) -> No
     assert os.getpid() not in found
 
 
+def test_a_crew_runs_one_thing_after_another_in_the_same_processes(tasks: Any) -> None:
+    with engine.crew(2) as crew:
+        first, second = set(crew(tasks.process, range(4))), set(crew(tasks.process, range(4)))
+        assert sorted(crew(tasks.double, range(5))) == [0, 2, 4, 6, 8]
+    assert len(first) == 2 and first == second
+
+
+def test_a_crew_goes_on_after_a_task_that_failed(tasks: Any) -> None:
+    with engine.crew(2) as crew:
+        found, told = all_of(crew(tasks.fail_on_purpose, range(6)))
+        assert (len(found), told) == (5, "1 failed: 2: shard 2: on purpose")
+        assert sorted(crew(tasks.double, range(5))) == [0, 2, 4, 6, 8]
+
+
 def test_results_come_as_they_finish(tasks: Any) -> None:
     found = list(engine.run(tasks.double_slowly, range(4), 2))
     assert sorted(found) == [0, 2, 4, 6]

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,10 @@ def test_the_bytes_do_not_depend_on_whether_pictures_lie_in_folders_or_zips(
 def test_the_bytes_do_not_depend_on_the_order_in_which_shards_are_done(
     demo_config: Config, demo_pool: Path, tmp_path: Path, tree: TreeOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def backwards(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
+    def backwards(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
         return iter([function(task) for task in reversed(list(tasks))])
 
-    monkeypatch.setattr(engine, "run", backwards)
+    monkeypatch.setattr(engine, "crew", lambda workers: nullcontext(backwards))
     build(demo_config, tmp_path / "pool")
     assert tree(tmp_path / "pool") == tree(demo_pool)
 

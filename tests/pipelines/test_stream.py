@@ -106,6 +106,16 @@ def test_an_input_is_cut_where_a_bound_is_passed(
     assert captions(tmp_path / "pool") == [f"picture {number}" for number in LOADED]
 
 
+def test_a_row_that_comes_again_is_rejected_in_whatever_shard_its_first_one_is(tmp_path: Path) -> None:
+    rows = [row(number) for number in range(40)] + [row(0)]
+    write_slices(tmp_path / "downloads", rows, picture)
+    entry = {**config(tmp_path / "downloads")["sources"][0], "max_reject": 0.1}
+    more = {"sources": [entry], "shard": {"max_samples": 20}}
+    built = build(config(tmp_path / "downloads", **more), tmp_path / "pool")
+    assert built.manifest.shards > 1 and counts(built.manifest.ledger[0])["duplicate key"] == 1
+    assert not verify(str(tmp_path / "pool")).problems
+
+
 def test_folders_of_pictures_give_the_same_samples_as_tars(downloads: Path, tmp_path: Path) -> None:
     write_slices(tmp_path / "files", [row(number) for number in range(ROWS)], picture, in_folders=True)
     build(config(downloads), tmp_path / "pool")

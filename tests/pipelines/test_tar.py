@@ -110,6 +110,36 @@ def test_the_digest_and_size_are_those_of_the_file(tmp_path: Path) -> None:
     assert len(data) == 10_240
 
 
+def test_a_disk_that_fails_while_the_tar_is_written_is_heard_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells of it once: what is synced at the end would then seem to be all right."""
+
+    def failing(handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(tar, "_SYNCED_BYTES", 10_000)
+    monkeypatch.setattr(tar.os, "fdatasync", failing)
+    with TarWriter(tmp_path / "a.tar") as writer:
+        writer.add("coco-1", [("bin", bytes(20_000))])
+        with pytest.raises(OSError, match="Input/output error"):
+            writer.close()
+    left = TarWriter(tmp_path / "b.tar")
+    left.add("coco-1", [("bin", bytes(20_000))])
+    with pytest.raises(OSError, match="Input/output error"):
+        left.__exit__()
+
+
+def test_what_is_synced_on_the_way_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync = os.fdatasync
+    write(tmp_path / "at once.tar", SAMPLES * 30)
+    monkeypatch.setattr(tar, "_SYNCED_BYTES", 5_000)
+    monkeypatch.setattr(tar.os, "fdatasync", lambda handle: (synced.append(handle), sync(handle)))
+    write(tmp_path / "on the way.tar", SAMPLES * 30)
+    assert synced and (tmp_path / "at once.tar").read_bytes() == (tmp_path / "on the way.tar").read_bytes()
+
+
 @pytest.mark.parametrize(("content", "size"), [(17 * 512, 10_240), (17 * 512 + 1, 20_480)])
 def test_a_tar_ends_with_two_zero_blocks_and_fills_whole_records(content: int, size: int, tmp_path: Path) -> None:
     write(tmp_path / "a.tar", [("a", [("bin", b"x" * content)])])
