@@ -27,7 +27,7 @@ from schemas.ledger import Part
 from schemas.lock import Lock, LockedPart, PinnedPool
 from schemas.pool import PoolManifest
 
-METADATASET, INFO = "metadataset.yaml", "info.yaml"
+METADATASET = "metadataset.yaml"
 
 COMMENT = """\
 # Lock {name}, {digest}
@@ -70,7 +70,6 @@ def energon(at: str, to: str) -> list[Split]:
             )
             bar.step()
         store.write_aside(aside / METADATASET, _metadataset(lock, splits, Path(at), Path(store.absolute(to))).encode())
-        store.write_aside(aside / INFO, _INFO.encode())
     return splits
 
 
@@ -144,9 +143,3 @@ def _entry(split: Split, pool: PinnedPool, to: Path) -> str:
     }
     lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items()]  # JSON is YAML, however odd a path
     return "".join(f"      # {note}\n" for note in notes) + "      - " + "\n        ".join(lines) + "\n"
-
-
-_INFO = """\
-# For `energon info POOL --dataset-config THIS`: it wants a sample type, which crude datasets, as pools are, have not.
-sample_type: {__module__: megatron.energon, __class__: CrudeWebdataset}
-"""

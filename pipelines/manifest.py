@@ -160,7 +160,10 @@ def read_receipt(pool: str, listed: FileDigest) -> Receipt:
 
 
 def energon_files(pool: str, shards: Sequence[Listed]) -> list[tuple[str, bytes]]:
-    """The side-car with which Megatron-Energon reads the pool as it lies, all of it as one training split."""
+    """The side-car with which Megatron-Energon reads the pool as it lies, all of it as one training split.
+
+    ``energon info`` wants a sample type, which its loader refuses in a crude dataset's config: it has a file for that.
+    """
     # Of a shard whose rows were all left out there is a tar without samples, which Energon would stumble over.
     counts = {names(pool, shard.shard).tar: shard.samples for shard in shards if shard.samples}
     info = {"energon_version": ENERGON_VERSION, "shard_counts": counts}
@@ -168,6 +171,7 @@ def energon_files(pool: str, shards: Sequence[Listed]) -> list[tuple[str, bytes]
     return [
         (".nv-meta/.info.json", json.dumps(info, indent=1).encode() + b"\n"),
         (".nv-meta/dataset.yaml", b"__module__: megatron.energon\n__class__: CrudeWebdataset\n"),
+        (".nv-meta/info.yaml", b"sample_type: {__module__: megatron.energon, __class__: CrudeSample}\n"),
         (".nv-meta/split.yaml", f"split_parts:\n  train:\n{split}  val: []\n  test: []\nexclude: []\n".encode()),
     ]
 
