@@ -44,7 +44,7 @@ class Hold:
     def taken(self, *, alone: bool, wait: bool = True) -> bool:
         """Whether it is held now, alone or shared; False, without ``wait``, where others hold it.
 
-        What was held before may be another's for a moment in between.
+        What it held before it does not hold any more where this is False.
         """
         try:
             fcntl.flock(self._handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | (0 if wait else fcntl.LOCK_NB))

@@ -23,7 +23,7 @@ from schemas.pool import FileDigest, Receipt
 TRIES = 5  # of each file, before it is an error
 WAIT = 0.5  # seconds before the second try, and twice as many before each next one
 PATIENCE = 600.0  # seconds in which somebody should have left a window behind, and made room for another
-_LOOK = 0.1  # seconds between two looks for room
+_LOOK = 0.02  # seconds between two looks for room, or for a lock that several want at once
 _ONCE = 8 * 2**20  # bytes asked for at once
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -72,21 +72,30 @@ class RemotePool:
         """The shard in the cache; without ``wait`` None while another fetches it, NoRoomError where room is missing."""
         tar = self.place(shard)
         try:
-            return self._held(shard, tar, spare, wait)
+            tar.parent.mkdir(parents=True, exist_ok=True)
+            lock = Hold(beside(tar, LOCK))
+            try:
+                sizes = self._sizes(shard, tar, lock, spare, wait)
+            except BaseException:
+                lock.release()  # at once: what was raised holds on to it as long as it is spoken of
+                raise
         except OSError as error:  # of the cache's folder: what goes wrong elsewhere is told as a ShardError
             raise ShardError(f"{tar.name}: cannot be kept in {self.cache.folder}: {_plainly(error)}") from None
+        return Held(lock, sizes) if sizes else None
 
-    def _held(self, shard: int, tar: Path, spare: AbstractSet[Path], wait: bool) -> Held | None:
-        tar.parent.mkdir(parents=True, exist_ok=True)
-        lock = Hold(beside(tar, LOCK))
+    def _sizes(self, shard: int, tar: Path, lock: Hold, spare: AbstractSet[Path], wait: bool) -> tuple[int, int] | None:
         while lock.taken(alone=False, wait=wait):
             if sizes := self._kept(shard, tar):
                 lock.used()
-                return Held(lock, sizes)
-            if not lock.taken(alone=True, wait=wait):
+                return sizes
+            # Not waited for: who fetched it meanwhile may hold it, shared, for as long as a window lasts.
+            if lock.taken(alone=True, wait=False):
+                if not self._kept(shard, tar):
+                    self._fetch(shard, tar, spare, wait)
+            elif wait:
+                time.sleep(_LOOK)
+            else:
                 break
-            if not self._kept(shard, tar):
-                self._fetch(shard, tar, spare, wait)
         return None
 
     def _kept(self, shard: int, tar: Path) -> tuple[int, int] | None:
