@@ -149,12 +149,16 @@ def split(folder: Path, samples: int) -> None:
             stage(k)
         return (time.process_time() - began) * 1000 / samples
 
+    def read(k: int) -> object:
+        shard = k % len(draws._pools[0].indexes)
+        return draws._shards.read(0, shard, k % (int(draws._pools[0].indexes[shard]) // 8 - 1))
+
     def decoded(k: int) -> object:
         return simplejpeg.decode_jpeg(files[k % len(files)], "RGB", fastdct=False, fastupsample=False, strict=True)
 
     batches = iter(loader(folder / "bench.lock.json"))
     stages: list[tuple[str, Callable[[int], object]]] = [
-        ("read", lambda k: draws._shards.read(0, k % draws.lock.pools[0].shards, k % 50)),
+        ("read", read),
         ("fetch", draws.fetch),
         ("decode", decoded),
         ("picture", lambda k: picture(files[k % len(files)])),

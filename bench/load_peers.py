@@ -41,6 +41,11 @@ def normalised(image: Image.Image) -> torch.Tensor:
     return whole(image).to(torch.float32).div(255).clone().sub_(MEAN).div_(STD)
 
 
+def _working(workers: int) -> dict[str, Any]:
+    # Workers that live from one epoch to the next: what others have used is lost to the count.
+    return {"num_workers": workers, "persistent_workers": workers > 0}
+
+
 class Loose(torch.utils.data.Dataset[Any]):
     """MiniGPT-4's: a list of annotations, a file and a random template each."""
 
@@ -60,7 +65,7 @@ class Loose(torch.utils.data.Dataset[Any]):
 
 
 def minigpt4(folder: Path, workers: int) -> Batches:
-    loader = torch.utils.data.DataLoader(Loose(folder), BATCH, shuffle=True, num_workers=workers)
+    loader = torch.utils.data.DataLoader(Loose(folder), BATCH, shuffle=True, **_working(workers))
     return (batch["image"] for _ in count() for batch in loader)
 
 
@@ -119,7 +124,7 @@ def mosaic(folder: Path, workers: int) -> Batches:
             return normalised(Image.open(io.BytesIO(sample["jpg"])).convert("RGB")), sample["caption"]
 
     loader = torch.utils.data.DataLoader(
-        Streamed(local=str(place), shuffle=True, batch_size=BATCH), BATCH, num_workers=workers
+        Streamed(local=str(place), shuffle=True, batch_size=BATCH), BATCH, **_working(workers)
     )
     return (batch[0] for _ in count() for batch in loader)
 

@@ -23,6 +23,9 @@ def mix(
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the mixture: an SVG.")] = None,
     check: Annotated[Path | None, typer.Option(metavar="LOCK", help="Prove a lock again from scratch.")] = None,
+    import_: Annotated[
+        str | None, typer.Option("--import", metavar="CONFIG", help="A training config of MiniGPT-4: --out a mixture.")
+    ] = None,
     allow_eval: Annotated[bool, typer.Option("--allow-eval", help="Mix what models are evaluated on too.")] = False,
     set: Sets = None,
     json: Json = False,
@@ -31,6 +34,7 @@ def mix(
     from manifests import load, override
     from pipelines import show_mix
     from pipelines.command import options
+    from pipelines.import_mixture import imported
     from pipelines.mix import check as prove
     from pipelines.mix import mix as resolve
     from pipelines.mix_plot import plot as drawn
@@ -38,6 +42,13 @@ def mix(
     from schemas.mixture import mixture
 
     roots = options(root or [], "--root", "SOURCE=DIR")
+    if import_ is not None:
+        if stage is not None or out is None or out.suffix not in (".yaml", ".yml"):
+            raise ConfigError("--import CONFIG: wanted --out NAME.yaml, and no STAGE")
+        text = imported(import_)
+        with out.open("x", encoding="utf-8") as file:  # what is there may have been edited, or be the config itself
+            file.write(text)
+        return
     if check is not None:
         if stage is not None or out is not None:
             raise ConfigError("--check LOCK takes no STAGE and no --out: a lock holds its mixture")

@@ -98,16 +98,20 @@ class Draws:
         where = f"pool {pool}, shard {names(pool, item.shard).tar}, sample {members[0].stem}"
         try:
             stored = _picked(members, item.places)
-            said = [self._said(record, part, epoch) for record in stored]
         except (RecordError, *UNREADABLE) as error:
             raise ShardError(f"{where}: {error}") from error
+        said = tuple([self._said(record, part, epoch, where) for record in stored])
         picture = members[0].data if len(members) > 1 else None
-        return Fetched(locked.part, epoch, tuple(said), picture, where)
+        return Fetched(locked.part, epoch, said, picture, where)
 
-    def _said(self, record: Record, part: int, epoch: int) -> Record:
-        if (found := Part(record.source, record.split, record.task)) != self.lock.parts[part].part:
-            raise RecordError(f"not of its part: {record.key} is of {found}, not of {self.lock.parts[part].part}")
-        return rendered(record, self._words[part], epoch)
+    def _said(self, record: Record, part: int, epoch: int, where: str) -> Record:
+        wanted, found = self.lock.parts[part].part, Part(record.source, record.split, record.task)
+        try:
+            if found != wanted:
+                raise RecordError(f"not of its part: {found}, wanted {wanted}")
+            return rendered(record, self._words[part], epoch)
+        except RecordError as error:
+            raise ShardError(f"{where}, record {record.key}: {error}") from error
 
 
 def _picked(members: Sequence[Member], places: tuple[int, ...]) -> list[Record]:

@@ -20,14 +20,15 @@ import pyarrow.compute as pc
 from converters import find
 from manifests import load
 from pipelines import engine
-from pipelines.held_annotations import annotated
+from pipelines.convert import MALFORMED
+from pipelines.held_annotations import MOST_MALFORMED, annotated
 from pipelines.held_names import FREE, NAMES, Held, held_of, keep
 from pipelines.progress import progress
 from pipelines.record_index import AT_ONCE, Given, Shards, batched
 from pipelines.selection import of_part
 from schemas.config import validated
 from schemas.errors import ConfigError, unknown
-from schemas.ledger import Part
+from schemas.ledger import Part, Tally
 from schemas.mixture import RELEASED, STRICT, HeldOut, HeldSplit
 
 Labelled = tuple[int, frozenset[tuple[str, str]]]  # a split, and which sources and splits of a pool show its pictures
@@ -42,12 +43,10 @@ def known() -> Mapping[str, HeldSplit]:
 
 def asked(held_out: str | Sequence[str]) -> list[HeldSplit]:
     """The splits that a mixture holds out, in the manifest's order; ConfigError with near ones for an unknown name."""
-    words = [held_out] if isinstance(held_out, str) else list(held_out)
+    words = [] if held_out == RELEASED else [held_out] if isinstance(held_out, str) else list(held_out)
     for word in words:
-        if word not in (STRICT, RELEASED, *known()):
+        if word not in (STRICT, *known()):
             raise ConfigError(f"held_out: {unknown('split', word, (STRICT, *known()))}")
-    if isinstance(held_out, str):
-        return [one for one in known().values() if held_out == STRICT and not one.named]
     return [one for name, one in known().items() if name in words or (STRICT in words and not one.named)]
 
 
@@ -118,12 +117,18 @@ def holds(pool: Given, split: HeldSplit) -> set[tuple[str, str]]:
 
 
 def _whole(pool: Given, split: HeldSplit) -> bool:
-    # What a rule left out of a pool leaves no trace there: its picture may be missing. A reject is named.
+    # What a rule left out of a pool leaves no trace there: its picture may be missing. A reject is named, but for rows
+    # that could not be read.
     there = holds(pool, split)
     return any(
-        (tally.source, tally.split) in there and tally.candidates and not tally.left_out
+        (tally.source, tally.split) in there and not tally.left_out and _readable(tally)
         for tally in pool.manifest.ledger
     )
+
+
+def _readable(tally: Tally) -> bool:
+    malformed = sum(count.count for count in tally.rejected if count.name == MALFORMED)
+    return malformed <= MOST_MALFORMED * tally.candidates
 
 
 def _origin(split: HeldSplit, asked: Asked, seen: Pictures) -> Literal["pool", "annotations"] | None:
@@ -183,7 +188,7 @@ def _insist_unconcerned(unknown: Sequence[HeldSplit], asked: Asked, workers: int
         return
     first = lacking[0]
     halves = [pool.name for pool in asked.pools if holds(pool, first)]
-    partly = f" (pool {halves[0]} holds it in part: rules left rows of it out)" if halves else ""
+    partly = f" (pool {halves[0]} holds it in part: rows of it were left out, or could not be read)" if halves else ""
     more = f", and likewise {', '.join(one.split for one in lacking[1:])}" if lacking[1:] else ""
     root = f"--root {first.split.partition('/')[0]}=DIR with its annotations"
     raise ConfigError(

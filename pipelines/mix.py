@@ -6,6 +6,7 @@ digest.
 """
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from pipelines.placed import opened
 from pipelines.resolve import Order, counted_by, resolve, worker_count
 from pipelines.token_count import described
 from pipelines.wording import own_pools
-from schemas.errors import ConfigError, ShardError
+from schemas.errors import BoxcarError, ConfigError, RejectsError, ShardError, SourceError
 from schemas.lock import Lock
 from schemas.mixture import Mixture
 
@@ -37,7 +38,7 @@ def mix(
 
     ``roots``, by source, say where annotations of held-out splits lie, beside the mixture's own. Tokens are an estimate
     without a tokenizer. ConfigError where the mixture cannot be met, SourceError or RejectsError where annotations
-    cannot be read, ShardError where a pool is damaged.
+    cannot be read, ShardError where a pool's manifest was changed, BoxcarError naming its shards that are damaged.
     """
     files = folder_of(out)
     if not out.parent.is_dir():
@@ -46,7 +47,7 @@ def mix(
     order = Order(
         mixture=mixture,
         pools=found,
-        roots={**mixture.roots, **roots},
+        roots={source: store.absolute(root) for source, root in {**mixture.roots, **roots}.items()},
         own=own_pools(mixture.templates) if mixture.templates else {},
         measure=counted_by(tokenizer),
         tokens=described(tokenizer),
@@ -93,7 +94,21 @@ def check(path: Path, pools: Sequence[str], roots: Mapping[str, str], tokenizer:
         workers=worker_count(found),
     )
     with TemporaryDirectory(prefix="boxcar-") as name:
-        scratch = Path(name)
-        (scratch / "files").mkdir()
-        anew, held = resolve(order, scratch / "files", scratch)
-        return [*differing(lock, anew), *shown(lock, folder_of(path), found, held, order.workers)]
+        try:
+            return _compared(lock, path, order, Path(name))
+        except (ConfigError, SourceError, RejectsError):
+            raise
+        except BoxcarError as error:  # shards that are damaged
+            return [str(error)]
+
+
+def _compared(lock: Lock, path: Path, order: Order, scratch: Path) -> list[str]:
+    (scratch / "files").mkdir()
+    anew, held = resolve(order, scratch / "files", scratch)
+    return [*differing(lock, anew), *shown(lock, folder_of(path), order.pools, held, order.workers)]
+
+
+if __name__ == "__main__":
+    from pipelines.cli import main
+
+    main(["mix", *sys.argv[1:]])

@@ -36,8 +36,8 @@ text { font: 12px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-seri
   .over { stroke: #171a1f; }
 }
 """
-_WIDTH, _MARGIN, _TOP, _ROW, _GAP = 1180, 32, 190, 26, 12
-_LONGEST = 34
+_WIDTH, _MARGIN, _TOP, _FOOT, _ROW, _GAP = 1180, 32, 190, 100, 26, 12
+_NAME_CHARS, _LINE = 30, 165
 
 
 class _Panel(NamedTuple):
@@ -51,8 +51,13 @@ _NAME, _SHARE, _EPOCHS, _KEPT = _Panel(32, 200), _Panel(244, 290), _Panel(640, 2
 def plot(lock: Lock) -> str:
     """The whole SVG."""
     groups = _groups(lock.parts)
-    height = _TOP + len(lock.parts) * _ROW + len(groups) * _GAP + 78
-    body = [*_header(lock, groups), *_axes(lock.parts, height - 78), *_rows(lock.parts, groups), *_footer(lock, height)]
+    height = _TOP + len(lock.parts) * _ROW + len(groups) * _GAP + _FOOT
+    body = [
+        *_header(lock, groups),
+        *_axes(lock.parts, height - _FOOT),
+        *_rows(lock.parts, groups),
+        *_footer(lock, height),
+    ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'role="img"><title>{_words(_title(lock))}</title><style>{_STYLE}</style>'
@@ -74,7 +79,7 @@ def _title(lock: Lock) -> str:
 
 def _header(lock: Lock, groups: dict[str, list[LockedPart]]) -> Iterator[str]:
     yield _text(_MARGIN, 48, _title(lock), "title")
-    yield _text(_MARGIN, 70, summary(lock), "soft")
+    yield _text(_MARGIN, 70, _short(summary(lock), _LINE), "soft")
     x = float(_MARGIN)
     for task, parts in groups.items():
         share = sum(part.sample_share for part in parts)
@@ -112,7 +117,7 @@ def _rows(parts: Sequence[LockedPart], groups: dict[str, list[LockedPart]]) -> I
         y += _GAP / 2
         for part in grouped:
             yield f"<g><title>{_words(_told(part))}</title>"
-            yield _text(_NAME.left, y + 17, _short(f"{part.source}/{part.split}"))
+            yield _text(_NAME.left, y + 17, _short(f"{part.source}/{part.split}", _NAME_CHARS))
             yield from _shares(part, task, y, _SHARE.width / most)
             yield from _passes(part, task, y, decades)
             yield f"{''.join(_taken(part, y))}</g>"
@@ -147,9 +152,10 @@ def _taken(part: LockedPart, y: float) -> Iterator[str]:
 def _footer(lock: Lock, height: int) -> Iterator[str]:
     costs = sorted((one for one in lock.held_out if one.records), key=lambda one: -one.records)
     told = ", ".join(f"{one.split} {one.records:,}" for one in costs[:5]) + (", ..." if len(costs) > 5 else "")
-    yield f'<path class="line" d="M{_MARGIN} {height - 66}H{_WIDTH - _MARGIN}"/>'
-    yield _text(_MARGIN, height - 46, f"Records lost to held-out splits: {told or 'none'}", "soft")
-    yield _text(_MARGIN, height - 26, f"Tokens counted by {lock.tokens}. Digest {lock.digest[:16]}", "soft")
+    yield f'<path class="line" d="M{_MARGIN} {height - 88}H{_WIDTH - _MARGIN}"/>'
+    yield _text(_MARGIN, height - 66, _short(f"Records lost to held-out splits: {told or 'none'}", _LINE), "soft")
+    yield _text(_MARGIN, height - 46, _short(f"Tokens counted by {lock.tokens}", _LINE), "soft")
+    yield _text(_MARGIN, height - 26, f"Digest {lock.digest}", "soft")
 
 
 def _decades(parts: Sequence[LockedPart]) -> tuple[int, int]:
@@ -185,8 +191,8 @@ def _text(x: float, y: float, words: str, name: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{name}">{_words(words)}</text>'
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _words(text: str) -> str:

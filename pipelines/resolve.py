@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from converters import sources
 from pipelines import store
 from pipelines.command import cores
 from pipelines.eligible import ITEMS, ROWS, SHARDS, Eligible, stem
@@ -18,7 +19,7 @@ from pipelines.selection import Chosen, Wanted, choose
 from pipelines.shares import Shares, Sized, shares
 from pipelines.token_count import Measured, measured
 from schemas import __version__
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, unknown
 from schemas.ledger import Count, Part
 from schemas.lock import LOCK_SCHEMA, HeldOutSplit, Lock, LockedPart, PinnedPool
 from schemas.mixture import Mixture
@@ -91,6 +92,9 @@ def resolve(order: Order, folder: Path, scratch: Path) -> Resolved:
     The same mixture, pools and annotations give the same lock and the same bytes of its files, but for locations.
     ConfigError where the mixture cannot be met by these pools.
     """
+    for name in order.roots:
+        if name not in sources():
+            raise ConfigError(f"--root: {unknown('source', name, sources())}")
     splits = asked(order.mixture.held_out)
     parts = placed(order.mixture, order.pools)
     if not order.allow_eval:

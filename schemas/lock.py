@@ -99,7 +99,8 @@ class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``mixture`` is the mixture as it was resolved (its ``roots`` left out: they pin nothing). Draws are numbered from
     0: of items, in unit ``batch`` of batches. ``step`` draws make a step over all ranks. ``tokens`` says what counted
-    the tokens: a tokenizer's name and digest, or the estimate.
+    the tokens: a tokenizer's name and digest, or the estimate. ``pools`` are all that were given, those of parts first:
+    the others may tell the pictures of held-out splits.
     """
 
     schema: str

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.convert import Outcome, job, outcomes
+from pipelines.held_annotations import annotated
+from pipelines.held_out import known
 from schemas.prompt import Wording
 
 ROWS = Path(os.environ.get("BOXCAR_REAL_ROWS") or "nowhere")
@@ -113,3 +115,12 @@ def test_no_region_of_coco_is_lost() -> None:
     assert len(found) == len(raw["annotations"])
     assert sum(one.record is not None for one in found) == len(raw["annotations"]) - crowds
     assert {one.reason for one in found if one.record is None} == {"crowd"}
+
+
+@needs_refcoco
+@pytest.mark.parametrize(("split", "pictures"), [("val", 1_500), ("testA", 750)])
+def test_as_many_pictures_of_refcoco_are_held_out_as_its_authors_count(split: str, pictures: int) -> None:
+    told = annotated(known()[f"refcoco/{split}"], {"refcoco": str(ROWS / "refer")})
+    raw = json.loads((REFCOCO / "instances.json").read_text(encoding="utf-8"))
+    assert told and len(told.ids) == pictures
+    assert told.ids <= {f"coco/{image['id']}" for image in raw["images"]}

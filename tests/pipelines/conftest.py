@@ -3,18 +3,20 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from PIL import Image, UnidentifiedImageError
 
 from pipelines.mix import mix
 from pipelines.shard import shard
 from schemas.ledger import Count
 from schemas.lock import LOCK_SCHEMA, HeldOutSplit, Lock, LockedPart, PinnedPool
-from schemas.mixture import mixture
+from schemas.mixture import Mixture, mixture
 from schemas.pool import FileDigest, pool_config
 
 Config = dict[str, Any]
@@ -71,6 +73,52 @@ def lock_of() -> Callable[..., Path]:
         raw = {"stage": 3, "unit": "sample", "seed": 11, "held_out": "released", "parts": parts, "train": sized, **said}
         mix(mixture(raw, "test"), [str(pool) for pool in pools], path, roots={}, workers=1)
         return path
+
+    return make
+
+
+def _entry(files: Path, name: str, folder: str, *splits: str, **more: Any) -> Config:
+    return {"name": name, "root": f"{files}/{folder}", "splits": list(splits or ("train",)), **more}
+
+
+def _encoded_anew(files: Path, out: Path) -> Path:
+    shutil.copytree(files, out)
+    for path in out.rglob("*.jpg"):
+        with suppress(UnidentifiedImageError), Image.open(path) as image:  # one of them is a page that says no
+            image.load()
+            image.save(path, quality=70)
+    return out
+
+
+@pytest.fixture(scope="session")
+def mix_pools(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Pools to mix, by name: coco in several shards, vg, lang, and refcoco's splits for evaluation. Read only.
+
+    Pictures of vg have other bytes than COCO's that are the same: only their aliases tell.
+    """
+    out, files = tmp_path_factory.mktemp("mix"), demo_files
+    vg = {"vg": str(_encoded_anew(files / "vg", out / "vg-files"))}
+    coco = {"coco_caption": "coco", "refcoco": "refer", "llava_detail": "llava"}
+    pools: list[Config] = [
+        {"pool": "coco", "sources": [_entry(files, *one) for one in coco.items()], "multitask": {}},
+        {"pool": "vg", "sources": [_entry(files, "vg", "vg", max_reject=0.05)], "collections": vg},
+        {"pool": "lang", "sources": [_entry(files, "unnatural", "unnatural", form="core")]},
+        {"pool": "eval", "sources": [_entry(files, "refcoco_eval", "refer", "val", "testA", "testB")]},
+    ]
+    for one in pools:
+        config = {"collections": {"coco": f"{files}/coco"}, "shard": {"max_bytes": "100KiB"}, **one}
+        shard(pool_config(config, "test"), str(out / one["pool"]))
+    return {one["pool"]: str(out / one["pool"]) for one in pools}
+
+
+@pytest.fixture
+def staged() -> Callable[..., Mixture]:
+    """A function: the mixture of parts, each (source, task) or (source, task, more), and of what else is said."""
+
+    def make(*parts: tuple[Any, ...], **more: Any) -> Mixture:
+        entries = [{"source": name, "task": task, "weight": 1.0, **dict(*rest)} for name, task, *rest in parts]
+        raw = {"stage": "test", "unit": "sample", "parts": entries, "train": {"steps": 10, "global_batch": 8}}
+        return mixture({**raw, "held_out": "released", **more}, "test")
 
     return make
 

@@ -244,7 +244,7 @@ def test_options_of_a_conversion_reach_it(run: Run, demo_files: Path) -> None:
     assert ran.out != run(*words, "--limit", "4", "--codec", "trunc-100", "--set", "text=raw", "--seed", "4").out
 
 
-@pytest.mark.parametrize("words", [[], ["sources"], ["convert"], ["shard"], ["verify"], ["demo"]])
+@pytest.mark.parametrize("words", [[], ["sources"], ["convert"], ["shard"], ["verify"], ["mix"], ["demo"]])
 def test_help_fits_a_screen(words: list[str], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for flag in ("--help", "-h"):
@@ -259,7 +259,7 @@ def test_the_version_is_told(run: Run) -> None:
     assert run("--version") == (0, f"boxcar {__version__}\n", "")
 
 
-@pytest.mark.parametrize("module", ["cli", "convert", "shard", "verify", "sources", "demo"])
+@pytest.mark.parametrize("module", ["cli", "convert", "shard", "verify", "mix", "sources", "demo"])
 def test_each_verb_runs_as_a_module_too(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"pipelines.{module}", "--help"], capture_output=True, text=True, check=False

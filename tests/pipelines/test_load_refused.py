@@ -150,7 +150,11 @@ def test_a_damaged_picture_names_pool_shard_and_key(lock: Path, pool_copy: Path,
     [
         (b'"schema":"boxcar/1"', b'"schema":"boxcar/0"', "odd sample: boxcar/0"),
         (b'"records":[', b'"recorbs":[', "unknown field `recorbs`"),
-        (b'"source":"refcoco"', b'"source":"refcocO"', "not of its part: refcoco/train/.* is of refcocO/train/refer"),
+        (
+            b'"source":"refcoco"',
+            b'"source":"refcocO"',
+            "record refcoco/train/.*: not of its part: refcocO/train/refer, wanted",
+        ),
         (b'"image":{', b'"image":n', "sample .*: JSON is malformed"),
     ],
 )
@@ -161,6 +165,12 @@ def test_a_sample_that_says_something_else_is_named(
         path.write_bytes(path.read_bytes().replace(old, new))
     with pytest.raises(ShardError, match=rf"pool demo, shard demo-0.*\.tar, .*{message}"):
         drained(lock)
+
+
+def test_a_record_that_cannot_be_put_into_words_is_named(lock_of: Lock, pool_copy: Path, tmp_path: Path) -> None:
+    path = lock_of(tmp_path / "w.lock.json", [pool_copy], [REFER | {"wording": "vqa"}])
+    with pytest.raises(ShardError, match=r"pool demo, shard .*, record refcoco/train/.*/refer: wording does not fit"):
+        drained(path)
 
 
 def test_a_shard_that_changes_while_it_is_read_is_named(lock: Path, pool_copy: Path) -> None:

@@ -100,3 +100,11 @@ def test_a_part_that_lost_nothing_is_drawn_too(lock: Lock, locked: Callable[...,
     (row,) = rows(msgspec.structs.replace(lock, parts=[whole]))
     assert width(row, "lost") == width(row, "filtered") == 0
     assert width(row, "kept") > 100
+
+
+def test_a_line_too_long_for_the_page_is_cut(lock: Lock, locked: Callable[..., LockedPart]) -> None:
+    long = msgspec.structs.replace(lock, tokens="x" * 500, parts=[locked("y" * 90, "vqa")])
+    page = texts(drawn(long))
+    assert [text for text in page if "xxx" in text] == [f"Tokens counted by {'x' * 146}\N{HORIZONTAL ELLIPSIS}"]
+    assert f"{'y' * 29}\N{HORIZONTAL ELLIPSIS}" in page
+    assert f"Digest {lock.digest}" in page

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipelines.neighbours import ALIKE, later_neighbours
+from pipelines.neighbours import ALIKE, later_neighbours, nearest_label
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -79,3 +79,25 @@ def test_memory_is_bounded_for_a_crowd_too(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert len(found) == 3_999
     assert peak < memory + 3 * 2**20  # of which the set of what was found, and what Python enlarges meanwhile
+
+
+@pytest.mark.parametrize("at_once", [7, 2**20])
+@pytest.mark.parametrize("make", [planted, crowded, lopsided])
+@pytest.mark.parametrize("radius", range(9))
+def test_the_smallest_label_of_a_near_one_is_found(
+    radius: int, make: Callable[[np.random.Generator], Hashes], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.neighbours.AT_ONCE", at_once)
+    rng = np.random.default_rng(radius)
+    hashes = rng.permutation(make(rng))
+    against, labels = hashes[:200], rng.integers(0, 9, 200).astype(np.int16)
+    near = np.bitwise_count(hashes[:, None] ^ against) <= radius
+    wanted = np.where(near, labels, 99).min(axis=1)
+    found = nearest_label(hashes, against, labels, radius, 99)
+    assert found.tolist() == wanted.tolist() and np.count_nonzero(found < 99) > 0
+
+
+def test_nothing_is_near_to_none() -> None:
+    one, labels = np.arange(3, dtype=np.uint64), np.zeros(0, np.int16)
+    assert nearest_label(one, one[:0], labels, 4, 99).tolist() == [99] * 3
+    assert nearest_label(one[:0], one, np.zeros(3, np.int16), 4, 99).tolist() == []
