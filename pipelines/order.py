@@ -84,7 +84,7 @@ class Order:
         for each in range(turn, last):
             if len(found) == len(stretch.shards):
                 break
-            found.setdefault(int(np.searchsorted(self.starts, self.at(each).item, side="right")) - 1, each)
+            found.setdefault(_holding(self.starts, self.at(each).item), each)
         if last < stretch.end:
             for shard in stretch.shards.tolist():
                 found.setdefault(shard, last)
@@ -112,5 +112,6 @@ class Order:
         return _Table(shards, np.concatenate([[0], np.cumsum(counts[shards])]))
 
 
-def _holding(starts: npt.NDArray[np.int64], place: int) -> int:
-    return int(np.searchsorted(starts, place, side="right")) - 1
+def _holding(starts: Starts | npt.NDArray[np.int64], place: int) -> int:
+    # Of the array's own type: any other number would have the whole array converted.
+    return int(starts.searchsorted(starts.dtype.type(place), side="right")) - 1

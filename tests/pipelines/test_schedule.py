@@ -85,6 +85,13 @@ def test_the_hash_is_splitmix64() -> None:
     assert drawn == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+@pytest.mark.parametrize("by", [0, 12345678901234567890, 2**64 - 1])
+def test_numbers_are_shuffled_by_their_hashes(count: int, by: int) -> None:
+    step = 0x9E3779B97F4A7C15
+    assert shuffled(count, by).tolist() == sorted(range(count), key=lambda at: mixed((by + at * step) % 2**64))
+
+
 @pytest.mark.parametrize("state", [1, 2])
 def test_global_generators_decide_nothing_and_are_left_alone(state: int) -> None:
     random.seed(state)
