@@ -1,5 +1,6 @@
 """What goes wrong elsewhere: what passes is tried again, the rest is told, naming shards and no secrets."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def test_a_byte_that_differs_is_never_used(
     with pytest.raises(ShardError, match=rf"^pool fine, {name.format(first)}: not what its receipt says"):
         drawn(windowed, far, cached)
     assert not list(cached["cache"].rglob(f"{first}"))
-    assert not list(cached["cache"].rglob("*.part")) or far.tars()
+    until = time.monotonic() + 20
+    while list(cached["cache"].rglob(f"{first}*.part")):  # what fetches ahead may be at it too
+        assert time.monotonic() < until
     far.changed.clear()
     assert drawn(windowed, far, cached) == drawing(windowed(1)).fetch(0).records[0].key
 

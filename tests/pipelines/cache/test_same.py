@@ -25,6 +25,18 @@ def test_draws_are_the_same_as_from_a_disk(
     assert set(far.read.values()) == {1}
 
 
+def test_batches_of_one_part_are_the_same_too(
+    lock_of: Callable[..., Path], pool: Path, cached: dict[str, Any], tmp_path: Path
+) -> None:
+    parts = [
+        {"source": source, "task": task, "weight": 1, "batch_size": size}
+        for source, task, size in (("refcoco", "refer", 7), ("coco_caption", "caption", 4))
+    ]
+    said_of = {"unit": "batch", "window": 1, "train": {"steps": 12, "batches": 2}}
+    lock = lock_of(tmp_path / "b.lock.json", [pool], parts, **said_of)
+    assert said(loader(lock, workers=1, **cached)) == said(loader(lock, image_size=8))
+
+
 def test_a_second_run_finds_what_the_first_one_left(windowed: Windowed, far: Any, cached: dict[str, Any]) -> None:
     first = said(loader(windowed(2), **cached))
     read = far.tars()
