@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas.box import BINS, Box, Codec, encode
 
 EDGES = (0.01, 0.03, 0.07, 0.15, 0.3, 0.6)
-_NAMES = ("< 1 %", "1-3 %", "3-7 %", "7-15 %", "15-30 %", "30-60 %", ">= 60 %")
+NAMES = ("< 1 %", "1-3 %", "3-7 %", "7-15 %", "15-30 %", "30-60 %", ">= 60 %")
 _BATCH = 4096
 
 
@@ -22,8 +22,8 @@ class Loss:
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
         self._held = array("d")
-        self._boxes = np.zeros(len(_NAMES), dtype=np.int64)
-        self._iou = np.zeros(len(_NAMES))
+        self._boxes = np.zeros(len(NAMES), dtype=np.int64)
+        self._iou = np.zeros(len(NAMES))
 
     def add(self, boxes: Iterable[Box]) -> None:
         """Count some boxes in."""
@@ -43,7 +43,7 @@ class Loss:
         """One row per size class that occurred, and a last one for all; empty where there were no boxes."""
         self._count()
         boxes, iou = self._boxes.tolist(), self._iou.tolist()
-        rows = [_row(*row) for row in zip(_NAMES, boxes, iou, strict=True) if row[1]]
+        rows = [_row(*row) for row in zip(NAMES, boxes, iou, strict=True) if row[1]]
         return [*rows, _row("all", sum(boxes), sum(iou))] if rows else []
 
     def _count(self) -> None:
