@@ -47,7 +47,7 @@ class Loss:
         return [*rows, _row("all", sum(boxes), sum(iou))] if rows else []
 
     def _count(self) -> None:
-        areas, ious = _self_ious(np.array(self._held), self.codec)
+        areas, ious, _ = costs(np.array(self._held), self.codec)
         sizes = np.searchsorted(EDGES, np.sqrt(areas), side="right")
         # One after another in the order they came, so that no sum depends on where a batch ended.
         np.add.at(self._boxes, sizes, 1)
@@ -57,20 +57,24 @@ class Loss:
 
 def self_ious(boxes: Sequence[Box], by: Codec) -> tuple[NDArray[Any], NDArray[Any]]:
     """Each box's area, and what ``schemas.box.self_iou`` gives for it, to the last bit."""
-    return _self_ious(np.fromiter(chain.from_iterable(map(msgspec.structs.astuple, boxes)), float, 4 * len(boxes)), by)
+    areas, ious, _ = costs(
+        np.fromiter(chain.from_iterable(map(msgspec.structs.astuple, boxes)), float, 4 * len(boxes)), by
+    )
+    return areas, ious
 
 
-def _self_ious(flat: NDArray[np.float64], by: Codec) -> tuple[NDArray[Any], NDArray[Any]]:
+def costs(flat: NDArray[np.float64], by: Codec) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Of boxes whose sides follow each other: area, IoU with itself when encoded, the bins' sides (4, n) as 0..1."""
     x1, y1, x2, y2 = sides = flat.reshape(-1, 4).T
     bins = np.rint(sides * BINS) if by.rounding == "nearest" else np.trunc(sides * BINS)
     for place in np.flatnonzero((bins[0] == bins[2]) | (bins[1] == bins[3])).tolist():
         bins[:, place] = encode(Box(*sides[:, place].tolist()), by)  # a side widened
-    left, top, right, bottom = bins / BINS
+    left, top, right, bottom = decoded = bins / BINS
     width = np.minimum(x2, right) - np.maximum(x1, left)
     height = np.minimum(y2, bottom) - np.maximum(y1, top)
     shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
     areas = (x2 - x1) * (y2 - y1)
-    return areas, shared / (areas + (right - left) * (bottom - top) - shared)
+    return areas, shared / (areas + (right - left) * (bottom - top) - shared), decoded
 
 
 def _row(size: str, boxes: int, iou: float) -> dict[str, float | int | str]:

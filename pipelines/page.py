@@ -110,10 +110,12 @@ def row(name: str, numbers: Sequence[str], pieces: Iterable[Piece], ground: str 
     return f'<tr><td class="name">{words(name)}</td>{cells}<td class="plot">{bar(pieces, ground)}</td></tr>'
 
 
-def table(heads: Sequence[str], rows: Sequence[str], plot: bool = True) -> str:
-    """A table of rows: the first head is of names, the others are of numbers, a bar comes last where there is one."""
-    first, *numbers = heads
-    named = f"<th>{words(first)}</th>" + "".join(f'<th class="n">{words(head)}</th>' for head in numbers)
+def table(heads: Sequence[str], rows: Sequence[str], plot: bool = True, texts: int = 1) -> str:
+    """A table of rows: so many heads are of texts, the others of numbers, and a bar comes last where there is one."""
+    named = "".join(
+        f"<th>{words(head)}</th>" if place < texts else f'<th class="n">{words(head)}</th>'
+        for place, head in enumerate(heads)
+    )
     last = "<th></th>" if plot else ""
     return f"<table><thead><tr>{named}{last}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
