@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from pipelines.cli_export import export
 from pipelines.cli_mix import mix
+from pipelines.cli_report import report
 from pipelines.cli_train import evaluate, train
 from pipelines.flags import Json, Sets, Templates, Workers
 from schemas import __version__
@@ -193,6 +194,7 @@ app.command(short_help="Mix parts of pools for a training stage, pinned by a loc
 app.command(short_help="Train a model on a lock, and pass a verdict on both.")(train)
 app.command(short_help="Ask a trained model about held-out pictures, and score it.")(evaluate)
 app.command(short_help="Write a pool or a lock for other trainers.")(export)
+app.command(short_help="Tell what is in a pool or a lock: a page of HTML.")(report)
 
 
 def _set_up(asked: bool) -> None:

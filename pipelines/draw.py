@@ -43,7 +43,7 @@ def drawn(sample: Sample, picture: bytes, most: int = 8) -> Image.Image:
     The first record of each source and task comes first, then the second of each, up to ``most``.
     """
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    chosen = _varied(sample.records)[:most]
+    chosen = varied(sample.records)[:most]
     lines = [line for place, record in enumerate(chosen) for line in _lines(record, COLOURS[place % len(COLOURS)])]
     page = Image.new("RGB", (image.width + PANEL, max(image.height, LINE * len(lines) + 12)), "white")
     page.paste(image)
@@ -78,7 +78,8 @@ def tokens(record: Record) -> list[Bins]:
     return [bins for text in texts for span in parse(text) if not isinstance(span, str) for bins in span.boxes]
 
 
-def _varied(records: Sequence[Record]) -> list[Record]:
+def varied(records: Sequence[Record]) -> list[Record]:
+    """The records in another order: the first of each source and task, then the second of each, and so on."""
     seen: Counter[tuple[str, str | None]] = Counter()
     ranked = []
     for record in records:

@@ -101,7 +101,7 @@ def held_pictures(asked: Asked, scratch: Path, workers: int) -> tuple[Path, list
         Found(split, origin or "not concerned", len(seen[label].ids), _digest(seen[label].ids))
         for label, (split, origin) in enumerate(zip(asked.splits, origins, strict=True))
     ]
-    return _closed(_held(seen, asked.radius), asked.pools, scratch, workers), found
+    return closed(_held(seen, asked.radius), asked.pools, scratch, workers), found
 
 
 def _digest(ids: set[str]) -> str:
@@ -227,7 +227,7 @@ def _held(seen: Sequence[Pictures], radius: int | None) -> Held:
     return Held(names, likenesses, np.array([alike[one] for one in sorted(alike)], np.int16), radius)
 
 
-def _closed(held: Held, pools: Sequence[Given], scratch: Path, workers: int) -> Path:
+def closed(held: Held, pools: Sequence[Given], scratch: Path, workers: int) -> Path:
     """The file of all names that pictures have which have one of these, or are as like one as is asked for."""
     for turn in count():
         path = keep(held, scratch / f"held-{turn}.npz")

@@ -11,18 +11,10 @@ from html import escape
 from typing import NamedTuple
 
 from converters._table import CHAT
+from pipelines.page import TASK_COLOURS
 from pipelines.show_mix import lost, passes, summary
 from schemas.lock import Lock, LockedPart
 
-_COLOURS = {
-    "caption": "#e0a93b",
-    "grounding": "#2f8f6b",
-    "refer": "#2d6ca2",
-    "identify": "#74aedb",
-    "detection": "#8a69b5",
-    "vqa": "#c4573f",
-    CHAT: "#8b8577",
-}
 _STYLE = """
 text { font: 12px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif; fill: #1c2430; }
 .title { font-size: 22px; font-weight: 700; } .soft { fill: #6c7480; } .head { font-weight: 600; fill: #6c7480; }
@@ -70,7 +62,7 @@ def _groups(parts: Sequence[LockedPart]) -> dict[str, list[LockedPart]]:
     found = defaultdict[str, list[LockedPart]](list)
     for part in sorted(parts, key=lambda part: -part.sample_share):
         found[part.task or CHAT].append(part)
-    return {task: found[task] for task in _COLOURS if task in found}
+    return {task: found[task] for task in TASK_COLOURS if task in found}
 
 
 def _title(lock: Lock) -> str:
@@ -86,7 +78,7 @@ def _header(lock: Lock, groups: dict[str, list[LockedPart]]) -> Iterator[str]:
         width = share * (_WIDTH - 2 * _MARGIN)
         yield _bar(x, 88, width, 16, task, f"{task}: {share:.2%} of samples")
         x += width
-    step = (_WIDTH - 2 * _MARGIN) / len(_COLOURS)
+    step = (_WIDTH - 2 * _MARGIN) / len(TASK_COLOURS)
     for place, (task, parts) in enumerate(groups.items()):
         x = _MARGIN + place * step
         yield _bar(x, 118, 11, 11, task, "", 2)
@@ -133,7 +125,7 @@ def _shares(part: LockedPart, task: str, y: float, scale: float) -> Iterator[str
 
 
 def _passes(part: LockedPart, task: str, y: float, decades: tuple[int, int]) -> Iterator[str]:
-    x, colour = _along(part.epochs, decades), _COLOURS[task]
+    x, colour = _along(part.epochs, decades), TASK_COLOURS[task]
     yield f'<path stroke="{colour}" stroke-width="2" d="M{_EPOCHS.left} {y + 13}H{x:.1f}"/>'
     yield f'<circle cx="{x:.1f}" cy="{y + 13}" r="4.5" fill="{colour}"/>'
     yield _text(x + 9, y + 17, passes(part.epochs), "small over")
@@ -183,7 +175,7 @@ def _bar(
     told = f"<title>{_words(title)}</title>" if title else ""
     return (
         f'<rect class="{name}" x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="{height}" rx="{round_}" '
-        f'fill="{_COLOURS[task]}">{told}</rect>'
+        f'fill="{TASK_COLOURS[task]}">{told}</rect>'
     )
 
 

@@ -83,10 +83,10 @@ class Shards(tuple[ShardOf, ...]):
         return f"{self[0]}{more} of {self[0].location}"
 
 
-def batched(shards: Iterable[ShardOf]) -> Iterator[Shards]:
-    """The shards, ``AT_ONCE`` together."""
+def batched(shards: Iterable[ShardOf], at_once: int = AT_ONCE) -> Iterator[Shards]:
+    """The shards, so many together."""
     left = iter(shards)
-    while some := Shards(islice(left, AT_ONCE)):
+    while some := Shards(islice(left, at_once)):
         yield some
 
 

@@ -5,10 +5,9 @@ tokenizer counts a sample, chosen by hash, for the mean, and the longest by the 
 """
 
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from converters._read import filesystem
-from pipelines import store
 from pipelines.eligible import Eligible
 from pipelines.layout import names
 from pipelines.manifest import UNREADABLE
+from pipelines.ranged import samples_at
 from pipelines.record_index import Given
-from pipelines.tar import members, read_index
+from pipelines.tar import Member
 from schemas.errors import ConfigError, ShardError
 from schemas.ledger import Part
 from schemas.pool import PoolManifest
@@ -35,7 +33,6 @@ SAMPLE, LONGEST = 2000, 32
 ESTIMATE = "estimate: a token per 4 characters outside boxes, 15 per box"
 FILE = "tokenizer.json"
 _BOX_CHARS, _BOX_TOKENS, _CHARS = 18, 15, 4
-_AT_ONCE = 64  # samples in memory at a time, pictures and all
 
 _AT = ("shard", "sample", "place")
 _PICK = np.dtype([*((name, "u4") for name in _AT), ("tokens", "i8"), ("hash", "u8")])
@@ -92,7 +89,7 @@ def measured(pool: str, manifest: PoolManifest, part: Part, eligible: Eligible, 
     found = _estimated(pool, manifest, eligible)
     if tokenizer is None:
         return _of_all(found)
-    counts = _opened(_content(_file(tokenizer)), tokenizer)
+    counts = opened(tokenizer)
     sample, longest = _chosen(found)
     sampled, longer = (_counted(pool, manifest.pool, part, picks, counts) for picks in (sample, longest))
     return Measured(sum(sampled) / len(sampled), max(*sampled, *longer))
@@ -159,28 +156,23 @@ def _hashed(picks: _Picks) -> _Hashes:
 def _counted(pool: str, name: str, part: Part, picks: _Picks, by: "Tokenizer") -> list[int]:
     """The tokens of each of these records, in order."""
     counts: list[int] = []
-    for number, within in groupby(zip(*(picks[one].tolist() for one in _AT), strict=True), _shard_of):
+    for number, within in groupby(zip(*(picks[one].tolist() for one in _AT), strict=True), _first):
         places = [pick[1:] for pick in within]
         for texts in _texts(pool, names(name, number).tar, part, places):
             counts.append(sum(len(one) for one in by.encode_batch_fast(texts, add_special_tokens=False)))
     return counts
 
 
-def _shard_of(pick: tuple[int, ...]) -> int:
+def _first(pick: tuple[int, ...]) -> int:
     return pick[0]
 
 
 def _texts(pool: str, tar: str, part: Part, places: Sequence[tuple[int, ...]]) -> Iterator[list[str]]:
-    """The turns of each record of a shard, given by its sample's number and its place within it."""
-    url = store.join(pool, tar)
-    offsets = read_index(store.read(f"{url}.idx"), f"{tar}.idx")
-    left = iter(places)
-    while some := list(islice(left, _AT_ONCE)):
-        wanted = sorted({sample for sample, _ in some})
-        if wanted[-1] + 1 >= len(offsets):
-            raise ShardError(f"{tar}.idx: {len(offsets) - 1:,} samples, the record index knows of number {wanted[-1]}")
-        found = dict(zip(wanted, _records(url, tar, [offsets[one : one + 2] for one in wanted]), strict=True))
-        yield from (_turns(found[sample], place, part, tar) for sample, place in some)
+    """The turns of each record of a shard, given by its sample's number and its place within it, ascending."""
+    read = samples_at(pool, tar, list(dict.fromkeys(sample for sample, _ in places)))
+    for (_, within), found in zip(groupby(places, _first), read, strict=True):
+        records = _records(found, tar)
+        yield from (_turns(records, place, part, tar) for _, place in within)
 
 
 def _turns(records: Sequence[_Record], place: int, part: Part, tar: str) -> list[str]:
@@ -191,19 +183,16 @@ def _turns(records: Sequence[_Record], place: int, part: Part, tar: str) -> list
     return [turn.content for turn in record.messages]
 
 
-def _records(url: str, tar: str, ranges: Sequence[Sequence[int]]) -> Iterator[list[_Record]]:
-    fs, path = filesystem(url)
-    begins, ends = zip(*ranges, strict=True)
+def _records(found: Sequence[Member], tar: str) -> list[_Record]:
     try:
-        pieces: list[bytes] = fs.cat_ranges([path] * len(ranges), list(begins), list(ends), on_error="raise")
-    except (OSError, ValueError) as error:
-        raise ShardError(f"cannot read {url}: {error or type(error).__name__}") from error
-    for piece, begin in zip(pieces, begins, strict=True):
-        data = next((one.data for one in members(io.BytesIO(piece), tar) if one.extension == "json"), b"")
-        try:
-            yield msgspec.json.decode(data, type=_Sample).records
-        except UNREADABLE as error:
-            raise ShardError(f"{tar}: the sample at {begin} is none: {error}") from error
+        return msgspec.json.decode(found[-1].data, type=_Sample).records
+    except UNREADABLE as error:
+        raise ShardError(f"{tar}: the sample at {found[0].offset} is none: {error}") from error
+
+
+def opened(tokenizer: str) -> "Tokenizer":
+    """The tokenizer of that file or folder, held for the next call; ConfigError where there is none, or no library."""
+    return _opened(_content(_file(tokenizer)), tokenizer)
 
 
 def _file(tokenizer: str) -> Path:

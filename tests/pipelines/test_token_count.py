@@ -12,7 +12,7 @@ import pyarrow.ipc
 import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
 
-from pipelines import store, token_count
+from pipelines import ranged, store, token_count
 from pipelines.eligible import Eligible
 from pipelines.manifest import read_manifest
 from pipelines.token_count import ESTIMATE, Measured, described, estimate, measured
@@ -127,7 +127,7 @@ def test_of_many_the_mean_is_that_of_some_and_the_most_that_of_the_longest(
     assert found.mean != sum(wanted) / len(wanted)
     assert found.mean == pytest.approx(sum(wanted) / len(wanted), rel=0.15)
     assert count(CAPTION, llama_like) == found
-    monkeypatch.setattr(token_count, "_AT_ONCE", 3)
+    monkeypatch.setattr(ranged, "_AT_ONCE", 3)
     assert count(CAPTION, llama_like) == found
 
 
