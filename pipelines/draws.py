@@ -9,17 +9,15 @@ import msgspec
 from pipelines.eligible import folder_of, mapped
 from pipelines.layout import names
 from pipelines.local import LocalPool, Shards, opened
-from pipelines.locked import read_lock
+from pipelines.locked import read_lock, recorded
 from pipelines.manifest import UNREADABLE
 from pipelines.order import Order
 from pipelines.schedule import Schedule
 from pipelines.tar import Member
 from pipelines.words import rendered, words
-from schemas.config import validated
 from schemas.errors import ConfigError, RecordError, ShardError, unknown
 from schemas.ledger import Part
 from schemas.lock import Lock
-from schemas.mixture import Render
 from schemas.record import SCHEMA, ImageRef, Record
 
 
@@ -63,7 +61,7 @@ class Draws:
             Order(items.firsts, lock.seed, f"{lock.pools[part.pool].name}/{part.part}", lock.window)
             for part, items in zip(lock.parts, self._eligible, strict=True)
         ]
-        render = validated(Render, lock.mixture["render"], "the lock's mixture")
+        render = recorded(lock).render
         self._words = [words(lock.pools[part.pool], part, render) for part in lock.parts]
 
     def __reduce__(self) -> tuple[Callable[..., "Draws"], tuple[Lock, Path, Mapping[int, LocalPool]]]:

@@ -8,6 +8,7 @@ from pipelines import store
 from pipelines.manifest import UNREADABLE
 from schemas.errors import ShardError
 from schemas.lock import LOCK_SCHEMA, Lock
+from schemas.mixture import Mixture, mixture
 
 
 def bare(lock: Lock) -> Lock:
@@ -35,3 +36,8 @@ def read_lock(path: Path) -> Lock:
     if any(not 0 <= part.pool < len(lock.pools) for part in lock.parts):
         raise ShardError(f"{path}: a part of it is of a pool that it does not list")
     return lock
+
+
+def recorded(lock: Lock) -> Mixture:
+    """The mixture that a lock is of; its template pools and roots stand apart. ConfigError where it is none."""
+    return mixture({**lock.mixture, "templates": None, "roots": {}}, f"mixture of the lock of stage {lock.stage}")

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from pipelines import store
 from pipelines.eligible import folder_of
-from pipelines.lock_check import as_told, differing, own_of, pinned, recorded, shown
-from pipelines.locked import read_lock
+from pipelines.lock_check import as_told, differing, own_of, pinned, shown
+from pipelines.locked import read_lock, recorded
 from pipelines.placed import opened
 from pipelines.resolve import Order, counted_by, resolve, worker_count
 from pipelines.token_count import described
