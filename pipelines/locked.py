@@ -1,6 +1,5 @@
 """A lock file, read and proven."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,13 +8,12 @@ import msgspec
 from pipelines import store
 from pipelines.manifest import UNREADABLE
 from pipelines.shares import BLOCK
+from pipelines.tar import STEM
 from schemas.errors import ConfigError, ShardError
 from schemas.lock import LOCK_SCHEMA, Lock, LockedPart
 from schemas.mixture import Mixture, mixture
 from schemas.prompt import SLOTS, replaced
 from schemas.text import TASKS
-
-_NAME = re.compile("[A-Za-z0-9_-]+")  # of what files are called after
 
 
 def bare(lock: Lock) -> Lock:
@@ -55,7 +53,7 @@ def _rules(lock: Lock) -> Iterator[tuple[str, bool]]:
         yield f"{what} {number}", number is None or number > 0
     yield "counts of parts", sum(part.count for part in lock.parts) <= BLOCK
     for pool in lock.pools:
-        yield f"pool {pool.name!r}", _NAME.fullmatch(pool.name) is not None
+        yield f"pool {pool.name!r}", STEM.fullmatch(pool.name) is not None
         yield f"pool {pool.name!r}: templates", _are_sound(pool.templates)
     for part in lock.parts:
         yield f"part {str(part.part)!r}", _is_named(part)
@@ -73,7 +71,8 @@ def _are_sound(pools: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _is_named(part: LockedPart) -> bool:
-    return all(map(_NAME.fullmatch, (part.source, part.split))) and (part.task is None or part.task in TASKS)
+    # Files are called after source and split, as after pools.
+    return all(map(STEM.fullmatch, (part.source, part.split))) and (part.task is None or part.task in TASKS)
 
 
 def _is_batched(part: LockedPart, lock: Lock) -> bool:
