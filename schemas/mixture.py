@@ -54,7 +54,8 @@ class PartEntry(Config):
 
     ``weight`` is relative to the other parts', in the mixture's unit; ``epochs`` asks for so many passes over the part
     within the stage instead. ``task: null`` is plain chat. ``pool`` names the pool where several hold the part.
-    ``max_records`` keeps so many, chosen by hash. ``wording`` is a template pool in place of the record's own.
+    ``max_records`` keeps so many, chosen by hash. ``wording`` is a template pool in place of the record's own, which
+    plain chat has none of.
     """
 
     source: str
@@ -69,9 +70,11 @@ class PartEntry(Config):
     filters: Filters = Filters()
 
     @model_validator(mode="after")
-    def _one_amount(self) -> "PartEntry":
+    def _told(self) -> "PartEntry":
         if (self.weight is None) == (self.epochs is None):
             raise ValueError(f"{self.part}: wanted one of weight and epochs")
+        if self.wording and self.task is None:
+            raise ValueError(f"{self.part}: wording {self.wording!r}: nothing of plain chat is worded")
         return self
 
     @property

@@ -59,6 +59,10 @@ def test_chat_is_said_by_null_and_never_by_leaving_the_task_out() -> None:
         (said(parts=[{"source": "a", "task": "refer", "weight": 0.0}]), r"greater than 0"),
         (said(parts=[]), r"at least 1 item"),
         (said(parts=[{"source": "a", "task": "refer", "weight": 1.0}] * 2), r"a/train/refer is listed twice"),
+        (
+            said(parts=[{"source": "a", "task": None, "weight": 1.0, "wording": "vqa"}]),
+            r"a/train/chat: wording 'vqa': nothing of plain chat is worded",
+        ),
         (said(per_image=0), r"per_image: Input should be greater than or equal to 1, found 0$"),
         (said(per_image=2**64), r"per_image: Input should be less than or equal to "),
         (said(train={"steps": 10**400, "global_batch": 4}), r"train\.steps: Input should be less than or equal to "),
