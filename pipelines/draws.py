@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from pipelines import local, remote, store
+from pipelines.ahead import Feeding, ahead
+from pipelines.cache import Cache
 from pipelines.eligible import folder_of, mapped
 from pipelines.layout import names
-from pipelines.local import LocalPool, Shards, opened
+from pipelines.local import Pool, Shards
 from pipelines.locked import read_lock, recorded
 from pipelines.manifest import UNREADABLE
 from pipelines.order import Order
@@ -17,7 +20,7 @@ from pipelines.tar import Member
 from pipelines.words import rendered, words
 from schemas.errors import ConfigError, RecordError, ShardError, unknown
 from schemas.ledger import Part
-from schemas.lock import Lock
+from schemas.lock import Lock, PinnedPool
 from schemas.record import SCHEMA, ImageRef, Record
 
 
@@ -47,10 +50,11 @@ _SAMPLE, _RECORD = msgspec.json.Decoder(_Stored), msgspec.json.Decoder(Record)
 class Draws:
     """All draws of a lock whose pools and files were checked; it pickles, and then holds no file's content."""
 
-    def __init__(self, lock: Lock, folder: Path, pools: Mapping[int, LocalPool]) -> None:
+    def __init__(self, lock: Lock, folder: Path, pools: Mapping[int, Pool]) -> None:
         """``folder`` is the one beside the lock, ``pools`` are those of its parts by their number in the lock.
 
-        Of the folder's files no more is looked at again than their sizes.
+        Of the folder's files no more is looked at again than their sizes. ConfigError where remote pools need more room
+        than their cache has.
         """
         self.lock, self._folder, self._pools = lock, folder, pools
         self.schedule = Schedule(tuple(part.count for part in lock.parts), lock.seed)
@@ -61,10 +65,15 @@ class Draws:
             Order(items.firsts, lock.seed, f"{lock.pools[part.pool].name}/{part.part}", lock.window)
             for part, items in zip(lock.parts, self._eligible, strict=True)
         ]
+        feeding = [
+            Feeding(number, part.pool, order, part.batch_size or 1)
+            for number, (part, order) in enumerate(zip(lock.parts, self._orders, strict=True))
+        ]
+        self._ahead = ahead(self.schedule, feeding, pools)
         render = recorded(lock).render
         self._words = [words(lock.pools[part.pool], part, render) for part in lock.parts]
 
-    def __reduce__(self) -> tuple[Callable[..., "Draws"], tuple[Lock, Path, Mapping[int, LocalPool]]]:
+    def __reduce__(self) -> tuple[Callable[..., "Draws"], tuple[Lock, Path, Mapping[int, Pool]]]:
         return Draws, (self.lock, self._folder, self._pools)
 
     def fetch(self, k: int, place: int = 0) -> Fetched:
@@ -74,7 +83,10 @@ class Draws:
         """
         part, turn = self.schedule.at(k)
         locked = self.lock.parts[part]
-        epoch, number = self._orders[part].at(turn * (locked.batch_size or 1) + place)
+        turn = turn * (locked.batch_size or 1) + place
+        epoch, number = self._orders[part].at(turn)
+        if self._ahead and self._ahead.at(k, part, turn):
+            self._shards.keep(self._ahead.pools, self._ahead.current)
         item = self._eligible[part].item(number)
         pool = self._pools[locked.pool].name
         try:
@@ -111,11 +123,13 @@ def _picked(members: Sequence[Member], places: tuple[int, ...]) -> list[Record]:
     return [_RECORD.decode(sample.records[place]) for place in places]
 
 
-def drawing(path: Path, pools: Mapping[str, str] | None = None) -> Draws:
+def drawing(path: Path, pools: Mapping[str, str] | None = None, cache: Cache | None = None) -> Draws:
     """The draws of a lock file, ``pools`` saying by name where pools lie now, where not as the lock says.
 
-    All is proven first: the lock, its files, the manifest of every pool that it feeds, the sizes of that pool's shards.
-    ShardError names the pool or file that is missing or changed; ConfigError a pool that the lock does not have.
+    Of pools that are not on this machine, shards are kept in the cache. All is proven first: the lock, its files, the
+    manifest of every pool that it feeds, the sizes of that pool's shards if it is on this machine. ShardError names the
+    pool or file that is missing or changed; ConfigError a pool that the lock does not have, or that the cache is
+    missing or too small for.
     """
     lock, folder, moved = read_lock(path), folder_of(path), pools or {}
     names = [pool.name for pool in lock.pools]
@@ -125,4 +139,13 @@ def drawing(path: Path, pools: Mapping[str, str] | None = None) -> Draws:
     for part in lock.parts:
         mapped(folder, part)
     fed = [(number, lock.pools[number]) for number in sorted({part.pool for part in lock.parts})]
-    return Draws(lock, folder, {number: opened(pool, moved.get(pool.name, pool.location)) for number, pool in fed})
+    return Draws(lock, folder, {number: _pool(one, moved.get(one.name, one.location), cache) for number, one in fed})
+
+
+def _pool(pinned: PinnedPool, location: str, cache: Cache | None) -> Pool:
+    if store.is_local(location):
+        return local.opened(pinned, location)
+    if cache is None:
+        raise ConfigError(f"pool {pinned.name}: {store.shown(location)} is not a folder of this machine: wanted cache, "
+                          "a folder where its shards are kept, and cache_bytes")  # fmt: skip
+    return remote.opened(pinned, location, cache)

@@ -56,9 +56,10 @@ class Eligible:
     def __init__(self, rows: Path, shards: Path, joined: Path | None) -> None:
         """Map files whose sizes are known to be right (see ``mapped``)."""
         self._paths = rows, shards, joined
-        self.rows: npt.NDArray[np.uint32] = np.memmap(rows, ROW, "r").reshape(-1, 2)
-        self.firsts: Numbers = np.memmap(shards, NUMBER, "r")
-        self.begins: Numbers | None = np.memmap(joined, NUMBER, "r") if joined else None
+        # As plain arrays, still of the maps: each look into a memmap itself takes several times as long.
+        self.rows: npt.NDArray[np.uint32] = np.asarray(np.memmap(rows, ROW, "r")).reshape(-1, 2)
+        self.firsts: Numbers = np.asarray(np.memmap(shards, NUMBER, "r"))
+        self.begins: Numbers | None = np.asarray(np.memmap(joined, NUMBER, "r")) if joined else None
 
     def __reduce__(self) -> tuple[Callable[..., "Eligible"], tuple[Path, Path, Path | None]]:
         # Mapped anew in another process: a memory map would be pickled as its content.
@@ -78,7 +79,8 @@ class Eligible:
         """The item of that number, from 0; IndexError where there is none."""
         if not 0 <= number < self.items:
             raise IndexError(f"item {number} of {self.items}")
-        shard = int(np.searchsorted(self.firsts, number, side="right")) - 1
+        # Of the array's own type: any other number would have the whole array converted, to floats at that.
+        shard = int(self.firsts.searchsorted(NUMBER.type(number), side="right")) - 1
         begin, end = (number, number + 1) if self.begins is None else map(int, self.begins[number : number + 2])
         rows = self.rows[begin:end]
         return Item(shard, int(rows[0, 0]), tuple(rows[:, 1].tolist()))

@@ -20,6 +20,7 @@ import torch
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from pipelines.cache import cache_of
 from pipelines.draws import Draws, drawing
 from pipelines.images import size_of
 from pipelines.steps import Index, Steps
@@ -136,15 +137,19 @@ def loader(
     workers: int = 0,
     pools: Mapping[str, str] | None = None,
     image_size: int = IMAGE_SIZE,
+    cache: str | Path | None = None,
+    cache_bytes: str | int | None = None,
     **more: Any,
 ) -> "DataLoader[Batch]":
     """Batches of this rank from step ``start`` to the stage's last; ``more`` goes to the DataLoader as it is.
 
     ``pools`` says by name where pools lie, where not as the lock says. A step's draws are dealt to ranks in runs that
-    differ by one draw at most. ConfigError for a rank or start there is not; ShardError, naming what differs, where a
-    pool or file is not the one that the lock pins.
+    differ by one draw at most. Of pools that are not on this machine, shards are kept in the folder ``cache``, whose
+    files have ``cache_bytes`` (``200GiB``) together at most. ConfigError for a rank or start there is not, and for a
+    cache that is missing or too small; ShardError, naming what differs, where a pool or file is not the one that the
+    lock pins.
     """
-    draws = drawing(Path(lock), pools)
+    draws = drawing(Path(lock), pools, cache_of(cache, cache_bytes))
     pinned = draws.lock
     sizes = [part.batch_size or 1 for part in pinned.parts] if pinned.unit == "batch" else None
     steps = Steps(draws.schedule, sizes, pinned.step, pinned.steps, start, ranks, rank)

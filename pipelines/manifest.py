@@ -140,7 +140,11 @@ def publish_manifest(manifest: PoolManifest, shards: Sequence[Listed], out: str,
 
 def read_manifest(pool: str) -> PoolManifest:
     """The manifest of a pool; ShardError where there is none, or it is not as one is published, to the byte."""
-    data = store.read(store.join(pool, MANIFEST))
+    return manifest_in(store.read(store.join(pool, MANIFEST)))
+
+
+def manifest_in(data: bytes) -> PoolManifest:
+    """The manifest that a pool.json's bytes hold; ShardError where it is not as one is published, to the byte."""
     try:
         manifest = msgspec.json.decode(data, type=PoolManifest)
     except UNREADABLE as error:
@@ -171,7 +175,11 @@ def _insist_ours(manifest: PoolManifest) -> None:
 
 def read_receipt(pool: str, listed: FileDigest) -> Receipt:
     """A receipt that the manifest lists; ShardError where it is missing or its bytes are others."""
-    data = store.read(store.join(pool, listed.name))
+    return receipt_in(store.read(store.join(pool, listed.name)), listed)
+
+
+def receipt_in(data: bytes, listed: FileDigest) -> Receipt:
+    """The receipt that these bytes hold; ShardError where they are not those that the manifest lists."""
     if (len(data), store.sha256(data)) != (listed.bytes, listed.sha256):
         raise ShardError(f"{listed.name}: not the receipt that {MANIFEST} lists: its sha256 or size differs")
     try:

@@ -29,6 +29,14 @@ class _Table(NamedTuple):
     places: npt.NDArray[np.int64]  # where each of the shards begins in the epoch, and one more for the end
 
 
+class Stretch(NamedTuple):
+    """The turns from ``begin`` to before ``end`` go through one window, of these shards in no order that counts."""
+
+    begin: int
+    end: int
+    shards: npt.NDArray[np.int64]
+
+
 @dataclass(frozen=True, eq=False)
 class Order:
     """A part's order: ``name`` is what the part is called in keys, ``window`` is in shards, None for all of them."""
@@ -44,12 +52,43 @@ class Order:
         """How many items the part has."""
         return int(self.starts[-1])
 
+    @property
+    def shards(self) -> int:
+        """How many shards hold items of the part."""
+        return int(np.count_nonzero(np.diff(self.starts)))
+
     def at(self, turn: int) -> Spot:
         """The item of a turn: within each run of ``items`` turns from 0 on, an epoch, every item once."""
         epoch, place = divmod(turn, self.items)
         if self.window is None:
             return Spot(epoch, permuted(place, self.items, key(self.seed, self.name, epoch)))
         return Spot(epoch, self._within(self.window, epoch, place))
+
+    def stretch(self, turn: int) -> Stretch:
+        """The window that a turn lies in; without windows, the epoch."""
+        epoch, place = divmod(turn, self.items)
+        shards, places = self._table(epoch)
+        window = self.window or len(shards)
+        at = _holding(places, place) // window * window
+        end = min(at + window, len(shards))
+        begun = epoch * self.items
+        return Stretch(begun + int(places[at]), begun + int(places[end]), shards[at:end])
+
+    def touched(self, turn: int, most: int) -> dict[int, int]:
+        """Each shard that the turns from this one to the end of its window read, with the first that does, in order.
+
+        No more than ``most`` turns are looked at: shards that none of those reads come after them.
+        """
+        stretch, found = self.stretch(turn), dict[int, int]()
+        last = min(turn + most, stretch.end)
+        for each in range(turn, last):
+            if len(found) == len(stretch.shards):
+                break
+            found.setdefault(_holding(self.starts, self.at(each).item), each)
+        if last < stretch.end:
+            for shard in stretch.shards.tolist():
+                found.setdefault(shard, last)
+        return found
 
     def _within(self, window: int, epoch: int, place: int) -> int:
         shards, places = self._table(epoch)
@@ -73,5 +112,6 @@ class Order:
         return _Table(shards, np.concatenate([[0], np.cumsum(counts[shards])]))
 
 
-def _holding(starts: npt.NDArray[np.int64], place: int) -> int:
-    return int(np.searchsorted(starts, place, side="right")) - 1
+def _holding(starts: Starts | npt.NDArray[np.int64], place: int) -> int:
+    # Of the array's own type: any other number would have the whole array converted.
+    return int(starts.searchsorted(starts.dtype.type(place), side="right")) - 1

@@ -39,6 +39,16 @@ class Schedule:
         parts, turns = _dealt(self.counts, self.seed, superblock, block)
         return Turn(int(parts[place]), superblock * self.counts[parts[place]] + int(turns[place]))
 
+    def before(self, k: int) -> Numbers:
+        """How many draws of each part come before the k-th: the turn of the next one."""
+        counts = np.array(self.counts, np.int64)
+        superblock, slot = divmod(k, sum(self.counts))
+        block, place = _block_of(slot, sum(self.counts))
+        parts, _ = _dealt(self.counts, self.seed, superblock, block)
+        within = np.bincount(parts[:place], minlength=len(counts))
+        before: Numbers = superblock * counts + _parts_before(counts, block) + within
+        return before
+
     def draws(self, start: int, stop: int) -> tuple[Numbers, Numbers]:
         """Parts and turns of the draws from ``start`` to before ``stop``, a block at a time."""
         parts, turns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -78,8 +88,14 @@ def _dealt(counts: tuple[int, ...], seed: int, superblock: int, block: int) -> t
     first = np.searchsorted(parts[by_part], np.arange(len(counts)))
     turns = np.empty(len(slots), np.int64)
     turns[by_part] = np.arange(len(slots)) - first[parts[by_part]]
-    before = _dealt_before(ends, block, blocks) - _dealt_before(ends - np.array(counts), block, blocks)
-    return parts, turns + before[parts]
+    return parts, turns + _parts_before(np.array(counts, np.int64), block)[parts]
+
+
+def _parts_before(counts: Numbers, block: int) -> Numbers:
+    # How many draws of each part a superblock's blocks before this one hold.
+    ends, blocks = np.cumsum(counts), _blocks(int(counts.sum()))
+    before: Numbers = _dealt_before(ends, block, blocks) - _dealt_before(ends - counts, block, blocks)
+    return before
 
 
 def _dealt_before(slots: Numbers, block: int, blocks: int) -> Numbers:

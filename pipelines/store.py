@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def is_local(url: str) -> bool:
 def in_process(url: str) -> bool:
     """Whether the URL lives in this process alone (``memory://``), where no worker process can reach it."""
     return "memory" in _protocols(url)
+
+
+def shown(url: str) -> str:
+    """The URL as messages may tell it: without a user's name and password, without a query, which may hold a key."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", url).partition("?")[0]
 
 
 def _protocols(url: str) -> tuple[str, ...]:

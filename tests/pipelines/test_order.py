@@ -98,3 +98,36 @@ def test_turns_may_be_asked_for_in_any_order() -> None:
     sizes, turns = [7, 0, 9, 3], [40, 3, 18, 60, 0, 19, 41, 2]
     one = order(sizes, window=2)
     assert [one.at(turn) for turn in turns] == [order(sizes, window=2).at(turn) for turn in turns]
+
+
+@given(sizes=SHARDS, window=st.none() | st.integers(1, 5), turn=st.integers(0, 1000))
+def test_a_window_is_of_the_turns_that_go_through_its_shards(sizes: list[int], window: int | None, turn: int) -> None:
+    one = order(sizes, window)
+    stretch = one.stretch(turn)
+    assert stretch.begin <= turn < stretch.end
+    assert {one.stretch(stretch.begin)[:2], one.stretch(stretch.end - 1)[:2]} == {stretch[:2]}
+    items = [one.at(each).item for each in range(stretch.begin, stretch.end)]
+    assert {_shard(one, item) for item in items} == set(stretch.shards.tolist())
+    assert len(items) == sum(sizes[shard] for shard in stretch.shards)
+    assert len(stretch.shards) <= (window or one.shards)
+
+
+@given(sizes=SHARDS, window=st.none() | st.integers(1, 5), turn=st.integers(0, 200), most=st.integers(1, 30))
+def test_shards_are_told_in_the_order_in_which_turns_touch_them(
+    sizes: list[int], window: int | None, turn: int, most: int
+) -> None:
+    one = order(sizes, window)
+    last = one.stretch(turn).end
+    touched = one.touched(turn, most)
+    told = {shard: each for shard, each in touched.items() if each < min(turn + most, last)}
+    firsts: dict[int, int] = {}
+    for each in range(turn, last):
+        firsts.setdefault(_shard(one, one.at(each).item), each)
+    assert list(touched)[: len(told)] == list(firsts)[: len(told)]
+    assert told == {shard: each for shard, each in firsts.items() if each < turn + most}
+    assert set(firsts) <= set(touched)
+    assert turn + most < last or touched == firsts
+
+
+def _shard(one: Order, item: int) -> int:
+    return int(np.searchsorted(one.starts, item, side="right")) - 1

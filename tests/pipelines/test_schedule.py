@@ -85,9 +85,26 @@ def test_the_hash_is_splitmix64() -> None:
     assert drawn == [6457827717110365317, 3203168211198807973, 9817491932198370423]
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 1000])
+@pytest.mark.parametrize("by", [0, 12345678901234567890, 2**64 - 1])
+def test_numbers_are_shuffled_by_their_hashes(count: int, by: int) -> None:
+    step = 0x9E3779B97F4A7C15
+    assert shuffled(count, by).tolist() == sorted(range(count), key=lambda at: mixed((by + at * step) % 2**64))
+
+
 @pytest.mark.parametrize("state", [1, 2])
 def test_global_generators_decide_nothing_and_are_left_alone(state: int) -> None:
     random.seed(state)
     before = random.getstate()
     assert Schedule((4, 6), 1).at(123_456) == (1, 74073)
     assert random.getstate() == before
+
+
+@pytest.mark.parametrize("counts", [(1,), (3, 2, 1), (70, 75), (16000, 300, 84)])
+def test_a_draw_knows_how_many_of_each_part_came_before_it(counts: tuple[int, ...]) -> None:
+    schedule = Schedule(counts, 5)
+    parts, _ = schedule.draws(0, 3000)
+    for k in (0, 1, 2, 145, 146, 1023, 1025, 2999):
+        assert schedule.before(k).tolist() == np.bincount(parts[:k], minlength=len(counts)).tolist()
+    far = 7 * sum(counts) + 1
+    assert schedule.before(far)[schedule.at(far).part] == schedule.at(far).turn
