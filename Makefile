@@ -20,7 +20,7 @@ took = echo "== $(1) took $$((SECONDS - began)) s"
 
 .PHONY: demo test test-heavy bench check constraints clean
 
-demo: .venv/core  ## draw a small world and run the whole way on it
+demo: .venv/core  ## draw a small world, run the whole way on it, and train a tiny model
 	@$(call said,boxcar demo); \
 	$(BIN)/boxcar demo && $(call took,the demo)
 
@@ -45,7 +45,7 @@ check: .venv/dev
 	test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 found: set PYTHON=..." >&2; exit 1; }; \
 	mkdir -p .venv/tmp && { test -x $(BIN)/python || $(PYTHON) -m venv .venv; } && \
 	{ test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'; } && \
-	$(INSTALL) -e '.[fetch]' && touch $@ && $(call took,installing)
+	$(INSTALL) -e '.[fetch,train]' && touch $@ && $(call took,installing)
 
 .venv/dev: .venv/core
 	@$(call said,installing what the tests need); \

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from pipelines.cli_export import export
 from pipelines.cli_mix import mix
+from pipelines.cli_train import evaluate, train
 from pipelines.flags import Json, Sets, Templates, Workers
 from schemas import __version__
 from schemas.errors import BoxcarError, RejectsError, ShardError
@@ -189,6 +190,8 @@ def verify(
 
 
 app.command(short_help="Mix parts of pools for a training stage, pinned by a lock.")(mix)
+app.command(short_help="Train a model on a lock, and pass a verdict on both.")(train)
+app.command(short_help="Ask a trained model about held-out pictures, and score it.")(evaluate)
 app.command(short_help="Write a pool or a lock for other trainers.")(export)
 
 
@@ -271,12 +274,13 @@ def demo(
     images: Annotated[int, typer.Option(min=20, help="How many pictures the world has.")] = 300,
     seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 0,
     workers: Workers = None,
+    train_minutes: Annotated[float, typer.Option(min=0, help="How long a tiny model learns; 0: none does.")] = 3.0,
 ) -> None:
-    """Draw a small world, write it as the published datasets, and run the whole way on it; under two minutes."""
+    """Draw a small world, write it as the published datasets, run the whole way on it, and train a tiny model."""
     from pipelines.command import cores
     from pipelines.demo.run import demo as run
 
-    run(out, images, seed, workers or cores())
+    run(out, images, seed, workers or cores(), train_minutes)
 
 
 if __name__ == "__main__":

@@ -198,24 +198,30 @@ def _smallest(chunk: Chunk) -> list[npt.NDArray[np.void]]:
 
 def _write(chunk: Chunk, wanted: Wanted, found: Sequence[npt.NDArray[np.uint32]]) -> int:
     """Put aside the rows of a part, the first row of each item, and how many items each shard has; items in all."""
-    begins = [_begins(rows[:, 0], wanted.per_image) for rows in found]
+    orders, begins = zip(*[_items(rows[:, 0], wanted.per_image) for rows in found], strict=True)
     before = np.cumsum([0, *map(len, found)])
-    np.concatenate(found).tofile(chunk.file(wanted, ROWS))
+    np.concatenate([rows[order] for rows, order in zip(found, orders, strict=True)]).tofile(chunk.file(wanted, ROWS))
     np.array([len(some) for some in begins], NUMBER).tofile(chunk.file(wanted, SHARDS))
     within = np.concatenate([some + first for some, first in zip(begins, before[:-1], strict=True)])
     within.astype(NUMBER).tofile(chunk.file(wanted, ITEMS))
     return len(within)
 
 
-def _begins(samples: npt.NDArray[np.uint32], per_image: int | Literal["all"]) -> Places:
-    """The first row of each item: where another picture begins, and after each ``per_image`` rows of one."""
+def _items(samples: npt.NDArray[np.uint32], per_image: int | Literal["all"]) -> tuple[Places, Places]:
+    """The order of the rows in which those of an item follow each other, and the first row of each item in it.
+
+    A picture's rows make as few items as ``per_image`` allows, dealt to them in turn: neighbours often speak of one and
+    the same thing, as the sentences of one RefCOCO object do, and an item that holds several teaches more.
+    """
     rows = np.arange(len(samples))
+    _, first, count = np.unique(samples, return_index=True, return_counts=True)
+    items = np.ones_like(count) if per_image == "all" else -(-count // per_image)
+    within, many = rows - np.repeat(first, count), np.repeat(items, count)
+    order = np.lexsort((within, within % many, samples))
+    item = (within % many)[order]
     fresh = np.ones(len(samples), bool)
-    fresh[1:] = samples[1:] != samples[:-1]
-    if per_image != "all":
-        within = rows - np.maximum.accumulate(np.where(fresh, rows, 0))
-        fresh |= within % per_image == 0
-    return np.flatnonzero(fresh)
+    fresh[1:] = (samples[1:] != samples[:-1]) | (item[1:] != item[:-1])
+    return order, np.flatnonzero(fresh)
 
 
 def _gather(wanted: Wanted, chunks: Sequence[Chunk], folder: Path) -> None:

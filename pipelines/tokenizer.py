@@ -72,7 +72,7 @@ def number_ids(tokenizer: Tokenizer) -> list[int]:
 def _learned(texts: Iterable[str], room: int, numbers: bool) -> tuple[list[str], list[tuple[str, str]]]:
     learner = Tokenizer(models.BPE(unk_token=UNKNOWN))
     apart = [pre_tokenizers.Split(_BOX_PARTS, "removed")] if numbers else []
-    learner.pre_tokenizer = pre_tokenizers.Sequence([*apart, _blanks()])
+    learner.pre_tokenizer = pre_tokenizers.Sequence([*apart, _blanks(), _marks()])
     trainer = trainers.BpeTrainer(vocab_size=room, special_tokens=list(_SPECIAL), show_progress=False)
     learner.train_from_iterator(texts, trainer)
     learned: dict[str, Any] = json.loads(learner.to_str())["model"]
@@ -84,9 +84,14 @@ def _blanks() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="first", split=True)
 
 
+def _marks() -> pre_tokenizers.PreTokenizer:
+    # Else "square?" and "square" are two words that have nothing in common.
+    return pre_tokenizers.Split(Regex(r"[.,;:?!]"), "isolated")
+
+
 def _assembled(model: models.BPE, single: Iterable[str]) -> Tokenizer:
     tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = _blanks()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([_blanks(), _marks()])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )

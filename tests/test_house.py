@@ -19,7 +19,18 @@ MAY_IMPORT = {
     "pipelines": set(ROOMS),
 }
 MODEL = {f"pipelines/model/{name}.py" for name in ("build", "generate", "minigpt", "sequences", "start", "weights")}
-TORCH = {*MODEL, "pipelines/load.py"}  # who may import it: everything else runs where it is not installed
+TRAINING = {
+    f"pipelines/training/{name}.py"
+    for name in ("keep", "loop", "muon", "optimise", "place", "feeding", "measured", "ready")
+}
+EVALUATION = {"pipelines/evaluation/asking.py"}
+TORCH = {
+    "pipelines/load.py",
+    "pipelines/train.py",
+    *MODEL,
+    *TRAINING,
+    *EVALUATION,
+}  # who may import it: everything else runs where it is not installed
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "misc", "tools"}
 
 
@@ -74,7 +85,20 @@ def test_importing_every_module_but_the_verbs_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["convert"], ["sources"], ["shard"], ["verify"], ["mix"], ["fetch"], ["rot"], ["demo"], ["export"]],
+    [
+        [],
+        ["convert"],
+        ["sources"],
+        ["shard"],
+        ["verify"],
+        ["mix"],
+        ["fetch"],
+        ["rot"],
+        ["train"],
+        ["evaluate"],
+        ["demo"],
+        ["export"],
+    ],
 )
 def test_asking_for_help_loads_nothing_heavy(words: list[str]) -> None:
     run = f"sys.argv = {['boxcar', *words, '--help']}; runpy.run_module('pipelines.cli', run_name='__main__')"

@@ -99,7 +99,7 @@ def write_lavis(world: World, folder: Path) -> None:
 
 def write_refs(world: World, folder: Path, name: RefSource, split_by: str) -> None:
     """Writes <name>/refs(<split_by>).p, a pickled list of dicts, and <name>/instances.json beside it."""
-    found = refs(scenes_of(world, "train"), name)
+    found = refs(scenes_of(world, "train"), name, world.held)
     firsts = accumulate((len(ref.sentences) for ref in found), initial=0)
     rows = [_ref_row(ref, ref_id, first, name) for ref_id, (ref, first) in enumerate(zip(found, firsts, strict=False))]
     scenes = list(dict.fromkeys(ref.scene for ref in found))
@@ -133,7 +133,7 @@ def write_flat(world: World, folder: Path) -> None:
 
 def _sentences(world: World, split: str) -> list[tuple[Ref, str]]:
     """RefCOCO's sentences of one split, in the pickle's order."""
-    found = refs(scenes_of(world, "train"), "refcoco")
+    found = refs(scenes_of(world, "train"), "refcoco", world.held)
     return [(ref, text) for ref in found if ref.split == split for text in ref.sentences]
 
 
@@ -190,7 +190,7 @@ def _caption_rows(scene: Scene) -> list[Json]:
 def _karpathy_split(world: World, scene: Scene) -> str:
     if split_of(world, scene) == "train":
         return "train"
-    return ("restval", "val", "test")[(scene.index - len(world.scenes) * 4 // 5) % 3]
+    return ("restval", "val", "test")[(scene.index - world.train) % 3]
 
 
 def _karpathy_sentence(row: Json, imgid: int) -> Json:

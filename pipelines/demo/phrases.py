@@ -23,7 +23,7 @@ MARGIN = 0.1
 
 MOST = 4  # expressions for one shape
 
-#: Held-out tenths of the train scenes, counted from their end. All three sources hold out the same
+#: Held-out parts of the train scenes, by default tenths, counted from their end. All three sources hold out the same
 #: scenes: RefCOCO's val and test pictures are train2014 pictures.
 TENTHS: dict[RefSource, tuple[str, str, str]] = {
     "refcoco": ("val", "testA", "testB"),
@@ -99,9 +99,9 @@ def _locations(scene: Scene, shape: Shape) -> Iterator[str]:
             yield f" {relation} the {other.colour} {other.kind}"
 
 
-def refs(scenes: Sequence[Scene], name: RefSource) -> list[Ref]:
-    """The objects of these train scenes that the source can tell apart, in order."""
-    tenth = max(1, len(scenes) // 10)
+def refs(scenes: Sequence[Scene], name: RefSource, held: int | None = None) -> list[Ref]:
+    """The objects of these train scenes that the source can tell apart, in order; ``held`` scenes in each held part."""
+    tenth = held or max(1, len(scenes) // 10)
     found = []
     for from_end, one in zip(range(len(scenes) - 1, -1, -1), scenes, strict=True):
         held_out = from_end // tenth  # 0 for the last tenth

@@ -13,20 +13,26 @@ Side = Literal["train", "val"]
 
 @dataclass(frozen=True)
 class World:
-    """The scenes of one seed, in order."""
+    """The scenes of one seed, in order: the first `train` lie on COCO's train side.
+
+    Of those, RefCOCO's val and tests hold out `held` scenes each.
+    """
 
     seed: int
     scenes: tuple[Scene, ...]
+    train: int
+    held: int
 
 
 def world(images: int, seed: int) -> World:
-    """The first `images` scenes of this seed."""
-    return World(seed, tuple(scene(seed, index) for index in range(images)))
+    """The first `images` scenes of this seed: four fifths are train, of which RefCOCO holds out tenths."""
+    train = images * 4 // 5
+    return World(seed, tuple(scene(seed, index) for index in range(images)), train, max(1, train // 10))
 
 
 def split_of(world: World, scene: Scene) -> Side:
-    """The COCO side of a scene: the first 80 % of the world are train, the rest val."""
-    return "train" if scene.index < len(world.scenes) * 4 // 5 else "val"
+    """The COCO side of a scene."""
+    return "train" if scene.index < world.train else "val"
 
 
 def file_name(world: World, scene: Scene) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipelines.demo.draw import jpeg
 from pipelines.demo.grit import write_grit
+from pipelines.demo.learn import learning_mixture, learning_pool, learning_world, pictures_for, write_learning
 from pipelines.demo.publish import World, world
 from pipelines.demo.server import misbehaving
 from pipelines.demo.sources import write_world
@@ -58,11 +59,15 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "ocrvqa": ("ocrvqa", {"max_reject": 0.5}),  # a cover of it is missing, another a placeholder
     "unnatural": ("unnatural", {"form": "core"}),
 }
+WANTED = ((10, 0.7), (3, 0.35))  # of how many held-out questions are answered right after so many minutes
 LINKS = {"grit": {}, "cc3m": {"max_reject": 0.02}}  # sources whose pictures are fetched, and what their entries say
 
 
-def demo(out: Path, images: int, seed: int, workers: int) -> None:
-    """Make everything anew under ``out`` and say what to look at; ConfigError where something else lies there."""
+def demo(out: Path, images: int, seed: int, workers: int, train_minutes: float = 0.0) -> None:
+    """Make everything anew under ``out`` and say what to look at; ConfigError where something else lies there.
+
+    With ``train_minutes`` a tiny model learns for that long from a pool of its own, and BoxcarError says if it failed.
+    """
     began = time.monotonic()
     _prepare(out)
     raw = out / "raw"
@@ -79,6 +84,7 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
     fetched = _fetch(made, raw, out / "fetched", workers)
     for name in fetched:
         _stream(name, out, workers)
+    run = _learn(out, seed, workers, train_minutes)
     picture = out / "samples.png"
     _draw([str(out / pool) for pool in ("pool", *fetched)], picture)
     _say(f"Done in {time.monotonic() - began:.0f} s. Look at:")
@@ -88,6 +94,7 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
         (out / "pool", "the pool: tars, offsets, record index, receipts, rejects and pool.json"),
         *((out / name, f"a pool of {name}, streamed from {out / 'fetched' / name}") for name in fetched),
         (config, "the YAML that made it; change it and run boxcar shard again with another --out"),
+        *((path, "what a tiny model learnt: figures.json, loss.png, answers.jsonl") for path in run),
     ):
         print(f"  {path}  {what}")  # noqa: T201
 
@@ -114,6 +121,28 @@ def _stream(name: str, out: Path, workers: int) -> None:
     config.write_text(f"pool: {name}\ncollections: {{}}\nsources:\n  - {json.dumps(entry)}\n", encoding="utf-8")
     _boxcar("shard", str(config), "--out", str(out / name), "--workers", str(workers))
     _boxcar("verify", str(out / name), "--workers", str(workers))
+
+
+def _learn(out: Path, seed: int, workers: int, minutes: float) -> list[Path]:
+    """Train a tiny model on small pictures, and its control beside it; where the run is, nowhere without any time."""
+    if not minutes:
+        return []
+    if importlib.util.find_spec("transformers") is None:
+        _say("No model is trained, as boxcar[train] is not installed")
+        return []
+    raw, config, mixture = out / "learn-raw", out / "learn.yaml", out / "learn-mixture.yaml"
+    images = pictures_for(minutes)
+    _say(f"Drawing {images:,} small pictures to learn from, published as COCO and RefCOCO: {raw}")
+    write_learning(learning_world(images, seed), raw)
+    config.write_text(learning_pool(raw), encoding="utf-8")
+    mixture.write_text(learning_mixture(seed), encoding="utf-8")
+    pool, lock, run = out / "learn", out / "learn.lock.json", out / "run"
+    _boxcar("shard", str(config), "--out", str(pool), "--workers", str(workers))
+    _boxcar("mix", str(mixture), "--pools", str(pool), "--out", str(lock))
+    least = next((least for floor, least in WANTED if minutes >= floor), 0.0)
+    budget = ("--minutes", f"{minutes:g}", "--at-least", str(least), "--set", f"seed={seed}")
+    _boxcar("train", str(lock), "--model", "tiny", "--out", str(run), *budget)
+    return [run]
 
 
 def _prepare(out: Path) -> None:

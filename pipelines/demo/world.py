@@ -32,8 +32,8 @@ PROPORTIONS: dict[Kind, tuple[float, float]] = {
     "star": (0.8, 1.0),
 }
 
-GAP = 6.0  # pixels left free between two boxes
-OVERSHOOT = 4.0  # pixels: positions this far outside are moved to the edge, so some boxes touch it
+GAP = 6.0  # pixels left free between two boxes, at scale 1
+OVERSHOOT = 4.0  # pixels at scale 1: positions this far outside are moved to the edge, so some boxes touch it
 TRIES = 60  # positions tried before a scene does without a shape
 ID_PRIME = 581_921  # image ids are a permutation modulo this prime; COCO's own end at 581,929
 
@@ -80,14 +80,14 @@ def object_id(index: int, position: int) -> int:
     return 100_003 + 8 * index + position
 
 
-def scene(seed: int, index: int) -> Scene:
-    """The scene at this index: 1 to 4 shapes in a picture of 160 to 256 pixels a side, never square."""
+def scene(seed: int, index: int, scale: float = 1.0) -> Scene:
+    """The scene at this index: 1 to 4 shapes in a picture of 160 to 256 pixels a side, never square; at that scale."""
     rng = random.Random(seed_of(seed, index))
-    width, height = _picture_size(rng)
+    width, height = _picture_size(rng, scale)
     shapes: list[Shape] = []
     for _ in range(rng.choices((1, 2, 3, 4), weights=(1, 4, 4, 4))[0]):
         kind, colour = _look(rng, shapes)
-        shapes.extend(_place(rng, kind, colour, (width, height), shapes))
+        shapes.extend(_place(rng, kind, colour, (width, height, scale), shapes))
     return Scene(index, width, height, tuple(shapes))
 
 
@@ -126,9 +126,9 @@ OUTLINES: dict[Kind, list[tuple[float, float]]] = {
 }
 
 
-def _picture_size(rng: random.Random) -> tuple[int, int]:
-    short = rng.randint(160, 200)
-    long = min(256, round(short * rng.uniform(1.15, 1.5)))
+def _picture_size(rng: random.Random, scale: float) -> tuple[int, int]:
+    short = rng.randint(round(160 * scale), round(200 * scale))
+    long = min(round(256 * scale), round(short * rng.uniform(1.15, 1.5)))
     return (long, short) if rng.random() < 0.5 else (short, long)
 
 
@@ -140,28 +140,30 @@ def _look(rng: random.Random, shapes: list[Shape]) -> tuple[Kind, Colour]:
 
 
 def _place(
-    rng: random.Random, kind: Kind, colour: Colour, picture: tuple[int, int], others: list[Shape]
+    rng: random.Random, kind: Kind, colour: Colour, picture: tuple[int, int, float], others: list[Shape]
 ) -> Iterator[Shape]:
-    """The shape at a free place, or nothing where the picture is too full for it."""
+    """The shape at a free place, or nothing where the picture (width, height, scale) is too full for it."""
+    width, height, scale = picture
     for _ in range(TRIES):
         size: Size = "large" if rng.random() < 0.5 else "small"
-        side = min(picture) * rng.uniform(*SIZES[size])
+        side = min(width, height) * rng.uniform(*SIZES[size])
         w, h = (_quarter(side * share) for share in PROPORTIONS[kind])
-        box = (_position(rng, picture[0] - w), _position(rng, picture[1] - h), w, h)
-        if all(_apart(box, other.box) for other in others):
+        box = (_position(rng, width - w, scale), _position(rng, height - h, scale), w, h)
+        if all(_apart(box, other.box, GAP * scale) for other in others):
             yield Shape(kind, colour, size, box)
             return
 
 
-def _position(rng: random.Random, room: float) -> float:
-    return _quarter(min(max(rng.uniform(-OVERSHOOT, room + OVERSHOOT), 0.0), room))
+def _position(rng: random.Random, room: float, scale: float) -> float:
+    beyond = OVERSHOOT * scale
+    return _quarter(min(max(rng.uniform(-beyond, room + beyond), 0.0), room))
 
 
 def _quarter(value: float) -> float:
     return round(value * 4) / 4
 
 
-def _apart(a: Box, b: Box) -> bool:
+def _apart(a: Box, b: Box, gap: float) -> bool:
     return (
-        a[0] + a[2] + GAP <= b[0] or b[0] + b[2] + GAP <= a[0] or a[1] + a[3] + GAP <= b[1] or b[1] + b[3] + GAP <= a[1]
+        a[0] + a[2] + gap <= b[0] or b[0] + b[2] + gap <= a[0] or a[1] + a[3] + gap <= b[1] or b[1] + b[3] + gap <= a[1]
     )

@@ -81,7 +81,7 @@ SIZES = {
         llama=Llama(hidden=96, layers=2, heads=3, mlp=256, vocabulary=1000, context=2048),
         freeze=False,
         lora=None,
-        start=Start(deviation=0.08, smooth_numbers=True, positions=0.3),
+        start=Start(deviation=0.08, smooth_numbers=True, positions=1.0),
     ),
 }
 

@@ -68,10 +68,18 @@ def lock_of() -> Callable[..., Path]:
     The key ``train``, and any other key of a mixture, may say otherwise.
     """
 
-    def make(path: Path, pools: list[Path], parts: list[Config], *, train: Config | None = None, **said: Any) -> Path:
+    def make(
+        path: Path,
+        pools: list[Path],
+        parts: list[Config],
+        *,
+        train: Config | None = None,
+        allow_eval: bool = False,
+        **said: Any,
+    ) -> Path:
         sized = {"steps": 8, "batches" if said.get("unit") == "batch" else "global_batch": 12, **(train or {})}
         raw = {"stage": 3, "unit": "sample", "seed": 11, "held_out": "released", "parts": parts, "train": sized, **said}
-        mix(mixture(raw, "test"), [str(pool) for pool in pools], path, roots={}, workers=1)
+        mix(mixture(raw, "test"), [str(pool) for pool in pools], path, roots={}, workers=1, allow_eval=allow_eval)
         return path
 
     return make

@@ -282,7 +282,7 @@ def test_a_reader_that_goes_away_ends_a_conversion_quietly(demo_files: Path) -> 
 
 def test_the_demo_runs_through_and_says_what_to_look_at(tmp_path: Path) -> None:
     out = tmp_path / "a, [b]: #c"
-    words = ["demo", "--images", "40", "--out", str(out), "--workers", "2"]
+    words = ["demo", "--images", "40", "--out", str(out), "--workers", "2", "--train-minutes", "0"]
     out.mkdir()
     (out / "boxcar-demo.txt").write_text("an earlier demo")
     (out / "stale").write_text("of it")

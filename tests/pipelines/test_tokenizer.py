@@ -37,6 +37,12 @@ def test_frequent_words_are_single_tokens_that_begin_with_the_blank_before_them(
     assert tokens("the large star") == ["▁the", "▁large", "▁star"]
 
 
+def test_marks_are_words_of_their_own() -> None:
+    words = trained_tokenizer(["the square, the square; the square? the square."] * 20, 500)
+    told = [words.encode(f"a square{mark}").tokens[-2:] for mark in ",;?."]
+    assert told == [["▁square", mark] for mark in ",;?."]
+
+
 def test_special_tokens_and_bytes_have_the_ids_that_llama_gives_them() -> None:
     assert [WORDS.id_to_token(id_) for id_ in (0, 1, 2, 3, 258)] == ["<unk>", "<s>", "</s>", "<0x00>", "<0xFF>"]
     assert WORDS.get_vocab_size() <= 600

@@ -71,8 +71,8 @@ def test_tiny_begins_with_numbers_on_a_curve_and_positions_of_row_and_column(wor
     grid = positions[1:].reshape(8, 8, 64)
     assert torch.equal(grid[2, :, :32], grid[2, :1, :32].expand(8, 32)), "the first half tells the row"
     assert torch.equal(grid[:, 5, 32:], grid[:1, 5, 32:].expand(8, 32)), "the second half tells the column"
-    assert grid[3, 0, 0].item() == pytest.approx(0.3 * math.sin(3))
-    assert grid[0, 4, 32].item() == pytest.approx(0.3 * math.sin(4))
+    assert grid[3, 0, 0].item() == pytest.approx(math.sin(3))
+    assert grid[0, 4, 32].item() == pytest.approx(math.sin(4))
 
 
 def test_weights_of_linear_layers_begin_with_the_sizes_deviation() -> None:

@@ -1,0 +1,1 @@
+"""A training run in its parts: recipe, sequences, steps, checkpoints, log, curve, verdict."""
