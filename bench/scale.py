@@ -73,7 +73,9 @@ def write_pool(folder: Path, shards: int, each: int) -> PoolManifest:
     total = [msgspec.structs.replace(one, candidates=shards * one.candidates, written=shards * one.written)
              for one in tallies]  # fmt: skip
     counts = (shards * samples, shards * each, shards * TAR_BYTES, shards)
-    manifest = PoolManifest(SCHEMA, POOL, "", "", {}, {}, [], *counts, total, receipts, [], {}, "")
+    manifest = PoolManifest(
+        SCHEMA, POOL, "", "", {"pool": POOL, "codec": "round-100"}, {}, [], *counts, total, receipts, [], {}, ""
+    )
     manifest = msgspec.structs.replace(manifest, digest=digest_of(manifest))
     published(folder / MANIFEST, manifest)
     return manifest
@@ -117,11 +119,13 @@ def write(folder: Path, shards: int, records: int) -> None:
     worded = {name: list(texts) for name, texts in templates().items()}
     pool = PinnedPool(POOL, manifest.digest, str(folder / POOL), shards, *(manifest.samples, manifest.records), 0,
                       "round-100", worded)  # fmt: skip
+    weighed = [{"source": "web", "task": task, "weight": weight} for task, weight in COUNTS.items()]
+    mixed = {"stage": "web", "unit": "sample", "parts": weighed, "train": {"steps": 1, "global_batch": 4096}}
     for name, window in WINDOWS.items():
         if name != "whole":
             (folder / f"{name}.lock").symlink_to(files)
         said = (LOCK_SCHEMA, "", "", "web", "sample", 1, window, sum(COUNTS.values()), 4096, records // 4096)
-        lock = Lock(*said, {"render": {}}, {}, "estimate", [pool], parts, [])
+        lock = Lock(*said, mixed, {}, "estimate", [pool], parts, [])
         lock = msgspec.structs.replace(lock, digest=lock_digest(lock))
         (folder / f"{name}.lock.json").write_bytes(store.canonical(lock))
 

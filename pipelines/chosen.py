@@ -13,14 +13,13 @@ import msgspec
 from pipelines import store
 from pipelines.eligible import LOCK, Eligible, folder_of, mapped
 from pipelines.layout import names
-from pipelines.locked import read_lock
+from pipelines.locked import read_lock, recorded
 from pipelines.manifest import read_manifest, read_receipt
 from pipelines.tar import members
 from pipelines.words import Words, rendered, words
 from schemas.errors import RecordError, ShardError
 from schemas.ledger import Part
 from schemas.lock import Lock, PinnedPool
-from schemas.mixture import mixture
 from schemas.pool import PoolManifest
 from schemas.record import Record, Sample
 
@@ -89,7 +88,7 @@ def _of_pool(at: str, manifest: PoolManifest) -> Iterator[Chosen]:
 
 
 def _of_lock(lock: Lock, path: Path, manifests: Mapping[int, PoolManifest]) -> Iterator[Chosen]:
-    render = mixture(lock.mixture, str(path)).render
+    render = recorded(lock).render
     for number, manifest in manifests.items():
         pool = lock.pools[number]
         parts = [part for part in lock.parts if part.pool == number]

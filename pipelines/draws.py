@@ -12,17 +12,15 @@ from pipelines.cache import Cache
 from pipelines.eligible import folder_of, mapped
 from pipelines.layout import names
 from pipelines.local import Pool, Shards
-from pipelines.locked import read_lock
+from pipelines.locked import read_lock, recorded
 from pipelines.manifest import UNREADABLE
 from pipelines.order import Order
 from pipelines.schedule import Schedule
 from pipelines.tar import Member
 from pipelines.words import rendered, words
-from schemas.config import validated
 from schemas.errors import ConfigError, RecordError, ShardError, unknown
 from schemas.ledger import Part
 from schemas.lock import Lock, PinnedPool
-from schemas.mixture import Render
 from schemas.record import SCHEMA, ImageRef, Record
 
 
@@ -72,7 +70,7 @@ class Draws:
             for number, (part, order) in enumerate(zip(lock.parts, self._orders, strict=True))
         ]
         self._ahead = ahead(self.schedule, feeding, pools)
-        render = validated(Render, lock.mixture["render"], "the lock's mixture")
+        render = recorded(lock).render
         self._words = [words(lock.pools[part.pool], part, render) for part in lock.parts]
 
     def __reduce__(self) -> tuple[Callable[..., "Draws"], tuple[Lock, Path, Mapping[int, Pool]]]:

@@ -30,7 +30,7 @@ from schemas.pool import PoolManifest
 METADATASET = "metadataset.yaml"
 
 COMMENT = """\
-# Lock {name}, {digest}
+# Lock {name!a}, {digest}
 #
 # Energon draws a sample: a picture with all its records. A cooker takes of them those whose source, split and task are
 # the subflavors'. What this blend does not say of the lock:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,6 +31,7 @@ from schemas.errors import ConfigError, unknown
 from schemas.ledger import Part, Tally
 from schemas.mixture import RELEASED, STRICT, HeldOut, HeldSplit
 
+IMAGE_DATA = "image_data.json"  # of Visual Genome, which GQA's questions may lie beside
 Labelled = tuple[int, frozenset[tuple[str, str]]]  # a split, and which sources and splits of a pool show its pictures
 
 
@@ -88,8 +89,10 @@ def held_pictures(asked: Asked, scratch: Path, workers: int) -> tuple[Path, list
     """A file with every name that no part may show (see ``pipelines.held_names``), and what was found of each split.
 
     ConfigError naming the splits whose pictures nothing given tells, though a part shows some of their collection, and
-    those that are asked for by likeness and lie in no pool.
+    those that are asked for by likeness and lie in no pool; and where nothing tells what COCO calls pictures of Visual
+    Genome that a part shows.
     """
+    _insist_aliased(asked)
     seen = _in_pools(asked, workers)
     origins = [_origin(split, asked, seen[label]) for label, split in enumerate(asked.splits)]
     unknown = [split for split, origin in zip(asked.splits, origins, strict=True) if origin is None]
@@ -102,6 +105,22 @@ def held_pictures(asked: Asked, scratch: Path, workers: int) -> tuple[Path, list
         for label, (split, origin) in enumerate(zip(asked.splits, origins, strict=True))
     ]
     return closed(_held(seen, asked.radius), asked.pools, scratch, workers), found
+
+
+def _insist_aliased(asked: Asked) -> None:
+    # Half of Visual Genome's pictures are COCO's under other ids, other bytes: only image_data.json tells which.
+    coco = [split for split in asked.splits if _collection(split.split) == "coco"]
+    told = any(Path(file.name).name == IMAGE_DATA for pool in asked.pools for file in pool.manifest.sources)
+    for part in () if told or not coco else chain.from_iterable(asked.parts.values()):
+        if _collection(part.source) == "vg":
+            raise ConfigError(
+                f"part {part}: nothing given tells which of its pictures are COCO's, and {coco[0].split} holds some"
+                f" out: build its pool with {IMAGE_DATA} beside its questions, or give a pool of vg's regions"
+            )
+
+
+def _collection(name: str) -> str | None:
+    return find(name.partition("/")[0]).collection
 
 
 def _digest(ids: set[str]) -> str:
@@ -183,7 +202,7 @@ def _insist_unconcerned(unknown: Sequence[HeldSplit], asked: Asked, workers: int
     for pool in asked.pools:
         if parts := tuple(asked.parts.get(pool.location, ())):
             shown.update(*engine.run(partial(_collections, parts), batched(pool.shards()), workers))
-    lacking = [split for split in unknown if find(split.split.partition("/")[0]).collection in shown]
+    lacking = [split for split in unknown if _collection(split.split) in shown]
     if not lacking:
         return
     first = lacking[0]

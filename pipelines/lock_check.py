@@ -21,13 +21,7 @@ from pipelines.token_count import Measured
 from schemas.errors import ShardError
 from schemas.ledger import Part
 from schemas.lock import Lock, LockedPart
-from schemas.mixture import Mixture, mixture
 from schemas.prompt import replaced
-
-
-def recorded(lock: Lock) -> Mixture:
-    """The mixture that a lock is of; its template pools and roots stand apart. ConfigError where it is none."""
-    return mixture({**lock.mixture, "templates": None, "roots": {}}, f"mixture of the lock of stage {lock.stage}")
 
 
 def own_of(lock: Lock) -> Mapping[str, Sequence[str]]:

@@ -12,8 +12,10 @@ import pyarrow as pa
 from pipelines import store
 from pipelines.convert import Job
 from pipelines.images import versions
-from pipelines.layout import MANIFEST, names
+from pipelines.layout import MANIFEST, is_pool_file, names
+from pipelines.tar import STEM
 from schemas import __version__
+from schemas.box import CODECS
 from schemas.errors import ShardError
 from schemas.export import features
 from schemas.ledger import Ledger, Tally
@@ -137,19 +139,38 @@ def publish_manifest(manifest: PoolManifest, shards: Sequence[Listed], out: str,
 
 
 def read_manifest(pool: str) -> PoolManifest:
-    """The manifest of a pool; ShardError where there is none, or a byte of it is not what was published."""
+    """The manifest of a pool; ShardError where there is none, or it is not as one is published, to the byte."""
     return manifest_in(store.read(store.join(pool, MANIFEST)))
 
 
 def manifest_in(data: bytes) -> PoolManifest:
-    """The manifest that a pool.json's bytes hold; ShardError where they are not what was published."""
+    """The manifest that a pool.json's bytes hold; ShardError where it is not as one is published, to the byte."""
     try:
         manifest = msgspec.json.decode(data, type=PoolManifest)
     except UNREADABLE as error:
         raise ShardError(f"{MANIFEST}: not a pool manifest: {error}") from error
     if digest_of(manifest) != manifest.digest or store.canonical(manifest) != data:
         raise ShardError(f"{MANIFEST}: its digest is not that of its content: it was changed after it was published")
+    _insist_ours(manifest)
     return manifest
+
+
+def _insist_ours(manifest: PoolManifest) -> None:
+    # Before anything is read that it names: a forged manifest may name any file, and a digest is no signature.
+    wanted = [names(manifest.pool, shard).receipt for shard in range(len(manifest.receipts))]
+    if [file.name for file in manifest.receipts] != wanted or manifest.shards != len(wanted):
+        raise ShardError(f"{MANIFEST}: it tells of {manifest.shards} shards and does not list the receipts of as many")
+    strange = [file.name for file in manifest.files if not is_pool_file(manifest.pool, file.name)]
+    named, by = manifest.config.get("pool"), manifest.config.get("codec")
+    if (
+        strange
+        or manifest.schema != SCHEMA
+        or str(by) not in CODECS
+        or named != manifest.pool
+        or not STEM.fullmatch(named)
+    ):
+        found = strange or (manifest.schema, manifest.pool, by)
+        raise ShardError(f"{MANIFEST}: not a manifest of this schema: {found}, wanted {SCHEMA}")
 
 
 def read_receipt(pool: str, listed: FileDigest) -> Receipt:

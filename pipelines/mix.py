@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines import store
-from pipelines.eligible import folder_of
-from pipelines.lock_check import as_told, differing, own_of, pinned, recorded, shown
-from pipelines.locked import read_lock
+from pipelines.eligible import ITEMS, ROWS, SHARDS, folder_of
+from pipelines.lock_check import as_told, differing, own_of, pinned, shown
+from pipelines.locked import read_lock, recorded
 from pipelines.placed import opened
 from pipelines.resolve import Order, counted_by, resolve, worker_count
 from pipelines.token_count import described
@@ -41,8 +41,7 @@ def mix(
     cannot be read, ShardError where a pool's manifest was changed, BoxcarError naming its shards that are damaged.
     """
     files = folder_of(out)
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out}: its folder is not there")
+    _insist_free(out, files)
     found = opened(pools)
     order = Order(
         mixture=mixture,
@@ -60,6 +59,17 @@ def mix(
         lock = resolve(order, aside / "files", aside).lock
         _publish(lock, aside, files, out)
     return lock
+
+
+def _insist_free(out: Path, files: Path) -> None:
+    # A lock is replaced with its folder; what else is called so is somebody's own.
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out}: its folder is not there")
+    if out.is_dir() or files.is_symlink() or (files.exists() and not files.is_dir()):
+        raise ConfigError(f"{out}: wanted a file of that name, and a folder {files.name} beside it")
+    kinds = {f".{kind}" for kind in (ROWS, ITEMS, SHARDS)}
+    if strange := [path.name for path in files.glob("*") if path.suffix not in kinds or path.is_dir()]:
+        raise ConfigError(f"{files}: it would be replaced, and holds {strange[0]}, which is no lock's")
 
 
 def _publish(lock: Lock, aside: Path, files: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from schemas.errors import ConfigError
 from schemas.ledger import Part
-from schemas.mixture import Mixture
+from schemas.mixture import MOST, Mixture
 
 BLOCK = 2**14  # draws to a block where weights are no small whole numbers
 SMALL = 1000  # the largest factor that makes weights whole
@@ -52,6 +52,8 @@ def shares(mixture: Mixture, parts: Sequence[Sized]) -> Shares:
     """The counts that weights and epochs come to; ConfigError where they cannot be met."""
     step = (mixture.train.batches if mixture.unit == "batch" else mixture.train.global_batch) or 1
     fixed = sum(part.fixed for part in parts)
+    if fixed > MOST * step:
+        raise ConfigError(f"the parts' epochs ask for {fixed:.3g} draws: wanted {MOST:,} steps of {step:,} at most")
     steps = mixture.train.steps or max(1, ceil(fixed / step))
     exact = _exact(mixture, parts)
     counts = exact or _rounded(mixture, parts, _drawn(mixture, parts, steps * step))

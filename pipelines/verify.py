@@ -14,13 +14,10 @@ import pyarrow as pa
 from pipelines import engine, store
 from pipelines.check import Problem, Seen, ShardCheck, check_shard, hash_of
 from pipelines.duplicates import repeated
-from pipelines.layout import BUILD, MANIFEST, is_pool_file, names
+from pipelines.layout import BUILD, MANIFEST, names
 from pipelines.manifest import arrow_text, read_manifest
 from pipelines.plan import whole
 from pipelines.progress import progress
-from pipelines.tar import STEM
-from schemas.box import CODECS
-from schemas.errors import ShardError
 from schemas.export import features
 from schemas.ledger import Ledger
 from schemas.pool import PoolManifest
@@ -44,7 +41,6 @@ def verify(pool: str, workers: int = 1) -> Verified:
     """Re-read the whole pool; ShardError where there is no trustworthy pool.json to check it against."""
     pool = store.absolute(pool)
     manifest = read_manifest(pool)
-    _insist_ours(manifest)
     with TemporaryDirectory(prefix="boxcar-") as scratch:
         seen = _seen(pool, manifest, Path(scratch), workers)
         problems = [*seen.problems, *_pool_problems(pool, manifest), *_sum_problems(manifest, seen)]
@@ -118,24 +114,6 @@ def _equal_pictures(manifest: PoolManifest, scratch: Path) -> Iterator[Problem]:
     again = sum(1 for _ in repeated(sorted(scratch.glob("*.contents")), scratch / "repeated"))
     if again:
         yield Problem(MANIFEST, f"{again} pictures lie in the pool more than once, by the bytes they were made of")
-
-
-def _insist_ours(manifest: PoolManifest) -> None:
-    # Before anything is read that it names: a forged manifest may name any file, and a digest is no signature.
-    wanted = [names(manifest.pool, shard).receipt for shard in range(len(manifest.receipts))]
-    if [file.name for file in manifest.receipts] != wanted or manifest.shards != len(wanted):
-        raise ShardError(f"{MANIFEST}: it tells of {manifest.shards} shards and does not list the receipts of as many")
-    strange = [file.name for file in manifest.files if not is_pool_file(manifest.pool, file.name)]
-    named, by = manifest.config.get("pool"), manifest.config.get("codec")
-    if (
-        strange
-        or manifest.schema != SCHEMA
-        or str(by) not in CODECS
-        or named != manifest.pool
-        or not STEM.fullmatch(named)
-    ):
-        found = strange or (manifest.schema, manifest.pool, by)
-        raise ShardError(f"{MANIFEST}: not a manifest of this schema: {found}, wanted {SCHEMA}")
 
 
 def _pool_problems(pool: str, manifest: PoolManifest) -> Iterator[Problem]:

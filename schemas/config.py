@@ -35,12 +35,14 @@ def shown(value: Any) -> str:
 
 
 def _first_problem(model: type[Config], error: ValidationError) -> str:
-    problem = error.errors()[0]
+    found = error.errors()
+    # A key that is misspelt is missing as well: what stands there is told first.
+    problem = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     place = ".".join(str(part) for part in problem["loc"] if _is_key(part))
     if problem["type"] == "extra_forbidden":
         return unknown("key", place, _known_keys(model, problem["loc"][:-1]))
-    found = "" if problem["type"] == "missing" else f", found {shown(problem['input'])}"
-    return f"{place or 'the whole'}: {problem['msg']}{found}"
+    told = "" if problem["type"] == "missing" else f", found {shown(problem['input'])}"
+    return f"{place or 'the whole'}: {problem['msg']}{told}"
 
 
 def _is_key(part: int | str) -> bool:

@@ -13,6 +13,7 @@ from schemas.text import TASKS
 
 Unit = Literal["sample", "batch", "image", "token"]
 STRICT, RELEASED = "strict", "released"
+MOST = 2**31  # of steps, and of what makes one
 
 
 def _one_of(kind: str, known: Any) -> AfterValidator:
@@ -25,6 +26,7 @@ def _one_of(kind: str, known: Any) -> AfterValidator:
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Few = Annotated[int, Field(ge=1, le=MOST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -52,7 +54,8 @@ class PartEntry(Config):
 
     ``weight`` is relative to the other parts', in the mixture's unit; ``epochs`` asks for so many passes over the part
     within the stage instead. ``task: null`` is plain chat. ``pool`` names the pool where several hold the part.
-    ``max_records`` keeps so many, chosen by hash. ``wording`` is a template pool in place of the record's own.
+    ``max_records`` keeps so many, chosen by hash. ``wording`` is a template pool in place of the record's own, which
+    plain chat has none of.
     """
 
     source: str
@@ -62,14 +65,16 @@ class PartEntry(Config):
     weight: Positive | None = None
     epochs: Positive | None = None
     max_records: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
+    batch_size: Few | None = None
     wording: Annotated[str, _one_of("template pool", SLOTS)] | None = None
     filters: Filters = Filters()
 
     @model_validator(mode="after")
-    def _one_amount(self) -> "PartEntry":
+    def _told(self) -> "PartEntry":
         if (self.weight is None) == (self.epochs is None):
             raise ValueError(f"{self.part}: wanted one of weight and epochs")
+        if self.wording and self.task is None:
+            raise ValueError(f"{self.part}: wording {self.wording!r}: nothing of plain chat is worded")
         return self
 
     @property
@@ -85,9 +90,9 @@ class Train(Config):
     step, over all ranks; in unit ``batch`` it is None and ``batches`` is how many batches make a step, over all ranks.
     """
 
-    steps: int | None = Field(None, ge=1)
-    global_batch: int | None = Field(None, ge=1)
-    batches: int | None = Field(None, ge=1)
+    steps: Few | None = None
+    global_batch: Few | None = None
+    batches: Few | None = None
     max_lr: Positive | None = None
     min_lr: Positive | None = None
     warmup_lr: Positive | None = None
@@ -125,7 +130,7 @@ class Mixture(Config):
     seed: int = 0
     temperature: Positive = 1.0
     window: int | None = Field(None, ge=1)
-    per_image: int | Literal["all"] = 1
+    per_image: Few | Literal["all"] = 1
     parts: list[PartEntry] = Field(min_length=1)
     held_out: Literal["strict", "released"] | list[str] = "strict"
     near_held_out: int | None = Field(None, ge=0, le=8)
@@ -141,8 +146,6 @@ class Mixture(Config):
             if (entry.part, entry.pool) in seen:
                 raise ValueError(f"part {entry.part} is listed twice")
             seen.add((entry.part, entry.pool))
-        if isinstance(self.per_image, int) and self.per_image < 1:
-            raise ValueError("per_image: wanted a number of at least 1, or all")
         self._insist_step()
         return self
 

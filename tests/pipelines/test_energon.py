@@ -76,6 +76,15 @@ def test_what_the_blend_cannot_say_is_told(demo_pool: Path, lock: Path, tmp_path
     assert "# * Order, epochs and resuming are Energon's" in text
 
 
+def test_a_locks_name_cannot_end_the_comment_that_it_is_told_in(lock: Path, tmp_path: Path) -> None:
+    odd = lock.with_name("a\n__module__: os # .lock.json")
+    lock.rename(odd)
+    lock.with_suffix("").rename(odd.with_suffix(""))
+    energon(str(odd), str(tmp_path / "odd"))
+    lines = (tmp_path / "odd" / "metadataset.yaml").read_text().splitlines()
+    assert next(line for line in lines if not line.startswith("#")) == "__module__: megatron.energon"
+
+
 def test_a_shard_without_a_record_of_the_part_is_not_listed(demo_pool: Path, tmp_path: Path) -> None:
     first = {row["stem"] for row in index(demo_pool)[0]}
     lock = locked(demo_pool, tmp_path / "locks", PARTS[:1], lambda row: row["stem"] in first, unit="batch")

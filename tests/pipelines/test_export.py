@@ -162,6 +162,19 @@ def test_unknown_forms_and_dialects_are_answered_with_near_ones(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_pool_whose_name_leads_out_of_a_folder_is_refused(
+    pool_copy: Path, tmp_path: Path, seal_manifest: Callable[[Path, Json], None]
+) -> None:
+    manifest = json.loads((pool_copy / "pool.json").read_bytes())
+    name = "../demo"  # its tars are found there, and pictures would be written there
+    seal_manifest(pool_copy, {**manifest, "pool": name, "config": {**manifest["config"], "pool": name}, "files": []})
+    for path in pool_copy.glob("demo-*"):
+        path.rename(pool_copy.parent / path.name)
+    with pytest.raises(ShardError, match=r"pool\.json: not a manifest of this schema: .*'\.\./demo'"):
+        export(str(pool_copy), str(tmp_path / "out"), images=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_left_of_an_export_that_a_damaged_tar_ended(pool_copy: Path, tmp_path: Path) -> None:
     last = sorted(pool_copy.glob("*.tar"))[-1]
     offsets = struct.unpack(f"<{len(Path(f'{last}.idx').read_bytes()) // 8}Q", Path(f"{last}.idx").read_bytes())

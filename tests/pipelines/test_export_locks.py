@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,6 +56,19 @@ def test_a_locks_records_are_worded_as_its_stage_says(demo_pool: Path, tmp_path:
         assert line["messages"][0]["content"] == f"give me the location of {phrase}"
         bins = [int(value * 100) for value in record.boxes[0]]
         assert line["messages"][1]["content"] == "{" + "".join(f"<{bin}>" for bin in bins) + "}"
+
+
+def test_a_lock_with_template_pools_of_its_own_is_exported_in_their_words(
+    lock_of: Callable[..., Path], demo_pool: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text('refer: ["point at {phrase}"]\n')
+    part = {"source": "refcoco", "task": "refer", "weight": 1}
+    lock = lock_of(tmp_path / "own.lock.json", [demo_pool], [part], templates=str(own))
+    export(str(lock), str(tmp_path / "out"), "messages")
+    lines = map(json.loads, (tmp_path / "out" / "records.jsonl").read_text().splitlines())
+    asked = [line["messages"][0]["content"] for line in lines]
+    assert asked and all(text.startswith("[refer] point at ") for text in asked)
 
 
 def test_a_pool_that_is_not_the_one_that_was_locked_is_refused(demo_pool: Path, tmp_path: Path) -> None:

@@ -136,6 +136,21 @@ def test_a_part_that_shows_the_collection_under_an_alias_is_concerned(hold: Hold
         hold(["refcoco/val"], ["vg"], [REGION])
 
 
+def test_pictures_of_visual_genome_of_which_nothing_tells_coco_s_names_are_refused(
+    demo_files: Path, tmp_path: Path, hold: Hold
+) -> None:
+    root = shutil.copytree(demo_files / "gqa", tmp_path / "gqa-files", ignore=shutil.ignore_patterns("image_data.json"))
+    entry = {"name": "gqa", "root": str(root), "splits": ["train"], "form": "balanced"}
+    config = {"pool": "gqa", "collections": {"vg": [f"{demo_files}/vg", str(root)]}, "sources": [entry]}
+    pool, asked = str(tmp_path / "gqa"), Part("gqa", "train", "vqa")
+    shard(pool_config(config, "test"), pool)
+    with pytest.raises(ConfigError, match=r"^part gqa/train/vqa: nothing given tells which of its pictures are COCO's"):
+        hold(["refcoco/val"], (pool,), (asked,), refcoco=demo_files / "refer")
+    known = hold(["refcoco/val"], (pool, "vg"), (asked,), refcoco=demo_files / "refer")
+    assert known.held_by("refcoco/val") & column(pool, "image")
+    assert hold(["flickr30k_grounded/val"], (pool,), (asked,)).found
+
+
 def test_a_split_that_nothing_tells_is_refused_with_the_ways_to_tell_it(demo_files: Path, hold: Hold) -> None:
     with pytest.raises(ConfigError) as raised:
         hold(["refcoco/val", "vsr/test", "gqa/testdev"], vsr=demo_files / "vsr")

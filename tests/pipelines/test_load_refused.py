@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from pipelines.load import loader
 from pipelines.local import OPEN, Shards, opened
 from pipelines.locked import read_lock
 from schemas.errors import ConfigError, ShardError
+from tests.pipelines.locks import seal, unsealed
 
 Lock = Callable[..., Path]
 REFER = {"source": "refcoco", "task": "refer", "weight": 1}
@@ -97,6 +99,42 @@ def test_a_pool_that_is_not_on_this_machine_is_refused(lock: Path) -> None:
 def test_a_changed_lock_is_refused(lock: Path, old: bytes, new: bytes, message: str) -> None:
     lock.write_bytes(lock.read_bytes().replace(old, new, 1))
     with pytest.raises(ShardError, match=message):
+        loader(lock)
+
+
+@pytest.mark.parametrize(
+    ("said", "of", "message"),
+    [
+        ({"step": 0}, None, "step 0"),
+        ({"steps": -1}, None, "steps -1"),
+        ({"window": 0}, None, "window 0"),
+        ({"count": 2**62}, "parts", "counts of parts"),
+        ({"parts": []}, None, "0 parts"),
+        ({"unit": "batch"}, None, "part refcoco/train/refer: batch_size None"),
+        ({"count": -1}, "parts", "part refcoco/train/refer: count -1, items [0-9]+"),
+        ({"items": 0}, "parts", "part refcoco/train/refer: count 1, items 0"),
+        ({"batch_size": 0}, "parts", "part refcoco/train/refer: batch_size 0"),
+        ({"wording": "nope"}, "parts", "part refcoco/train/refer: wording 'nope'"),
+        ({"pool": 1}, "parts", "part refcoco/train/refer: pool 1 of 1"),
+        ({"source": "../refcoco"}, "parts", r"part '\.\./refcoco/train/refer'"),
+        ({"split": "train\n- x: "}, "parts", r"part 'refcoco/train\\n- x: /refer'"),
+        ({"task": "../x"}, "parts", r"part 'refcoco/train/\.\./x'"),
+        ({"name": "../demo"}, "pools", r"pool '\.\./demo'"),
+        ({"templates": {}}, "pools", "pool 'demo': templates"),
+        ({"templates": {"refer": ["where is {thing}?"]}}, "pools", "pool 'demo': templates"),
+    ],
+)
+def test_a_lock_edited_to_lead_astray_is_refused_though_its_digest_was_mended(
+    lock: Path, said: dict[str, Any], of: str | None, message: str
+) -> None:
+    found = unsealed(lock)
+    if of is not None:
+        (one,) = getattr(found, of)
+        if isinstance(said.get("templates"), dict) and said["templates"]:
+            said = {"templates": one.templates | said["templates"]}
+        said = {of: [msgspec.structs.replace(one, **said)]}
+    seal(lock, msgspec.structs.replace(found, **said))
+    with pytest.raises(ShardError, match=f"^{lock}: {message}: no lock is written so"):
         loader(lock)
 
 

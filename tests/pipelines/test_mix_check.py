@@ -219,7 +219,7 @@ def test_a_lock_whose_mixture_is_none_is_refused(path: Path) -> None:
 def test_a_part_of_a_pool_that_is_not_listed_is_found(path: Path) -> None:
     forge(path, lambda lock: of_part(lock, 0, pool=9))
     (said,) = problems(path)
-    assert said.endswith("a part of it is of a pool that it does not list")
+    assert said.endswith("part coco_caption/train/caption: pool 9 of 4: no lock is written so, it was edited")
 
 
 def test_a_lock_whose_parts_lie_in_another_order_is_found(path: Path) -> None:

@@ -130,3 +130,18 @@ def test_a_weight_that_cannot_be_met_is_told(staged: Staged, refused: Refused) -
 def test_a_root_of_an_unknown_source_offers_near_ones(staged: Staged, refused: Refused) -> None:
     said = refused(staged(("unnatural", None)), roots={"refcocoo": "/nowhere"})
     assert said == "--root: unknown source 'refcocoo'; did you mean refcoco or refcocog or refcocoplus?"
+
+
+def test_what_is_no_lock_is_never_replaced(staged: Staged, refused: Refused, tmp_path: Path) -> None:
+    asked, out, folder = staged(("unnatural", None)), tmp_path / "s.lock.json", tmp_path / "s.lock"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    assert refused(asked, "lang") == f"{folder}: it would be replaced, and holds notes.txt, which is no lock's"
+    assert (folder / "notes.txt").read_text() == "mine"
+    shutil.rmtree(folder)
+    folder.write_text("mine")
+    assert refused(asked, "lang") == f"{out}: wanted a file of that name, and a folder s.lock beside it"
+    assert folder.read_text() == "mine"
+    folder.unlink()
+    out.mkdir()
+    assert refused(asked, "lang") == f"{out}: wanted a file of that name, and a folder s.lock beside it"

@@ -82,6 +82,14 @@ def test_epochs_alone_make_the_budget(staged: Staged) -> None:
     assert found.counts == [BLOCK]
 
 
+@pytest.mark.parametrize("epochs", [1e30, 1e308])
+def test_more_epochs_than_any_stage_has_steps_for_are_refused(epochs: float) -> None:
+    parts = [{"source": "refcoco", "task": "refer", "epochs": epochs}]
+    asked = mixture({"stage": 1, "unit": "sample", "parts": parts, "train": {"global_batch": 7}}, "test")
+    with pytest.raises(ConfigError, match=r"the parts' epochs ask for .* draws: wanted 2,147,483,648 steps of 7"):
+        shares(asked, sized(None, epochs=epochs))
+
+
 def test_passes_over_batches_count_batches(staged: Staged) -> None:
     train = {"steps": 100, "batches": 8}
     found = shares(stage(staged, unit="batch", train=train), sized(1, None, epochs=1.0, batch_size=(6, 5)))

@@ -45,6 +45,10 @@ def test_chat_is_said_by_null_and_never_by_leaving_the_task_out() -> None:
             said(parts=[{"source": "a", "task": "refer", "wieght": 1.0}]),
             r"'parts\.0\.wieght'; did you mean parts\.0\.weight",
         ),
+        (
+            said(parts=[{"source": "a", "taks": "refer", "weight": 1.0}]),
+            r"'parts\.0\.taks'; did you mean parts\.0\.task",
+        ),
         (said(train={"steps": 1, "global_batch": 1, "batchs": 2}), r"did you mean train\.batches"),
         (
             said(parts=[{"source": "a", "task": None, "weight": 1.0, "filters": {"max_aera": 0.1}}]),
@@ -55,7 +59,13 @@ def test_chat_is_said_by_null_and_never_by_leaving_the_task_out() -> None:
         (said(parts=[{"source": "a", "task": "refer", "weight": 0.0}]), r"greater than 0"),
         (said(parts=[]), r"at least 1 item"),
         (said(parts=[{"source": "a", "task": "refer", "weight": 1.0}] * 2), r"a/train/refer is listed twice"),
-        (said(per_image=0), r"per_image"),
+        (
+            said(parts=[{"source": "a", "task": None, "weight": 1.0, "wording": "vqa"}]),
+            r"a/train/chat: wording 'vqa': nothing of plain chat is worded",
+        ),
+        (said(per_image=0), r"per_image: Input should be greater than or equal to 1, found 0$"),
+        (said(per_image=2**64), r"per_image: Input should be less than or equal to "),
+        (said(train={"steps": 10**400, "global_batch": 4}), r"train\.steps: Input should be less than or equal to "),
         (said(train={"steps": 10}), r"wanted train\.global_batch"),
         (said(train={"steps": 10, "global_batch": 4, "batches": 2}), r"no batches"),
         (said(train={"global_batch": 4}), r"train\.steps: wanted a number"),
