@@ -132,12 +132,13 @@ def _single(order: Order, place: Place, leader: Path | None, begun: Callable[[],
     run = Run(made.model, trained, made.by, made.recipe, place, order.out, draws.lock.digest, leader is not None)
     tower = digest_of(made.model.visual_encoder)
     kept = restored(order.out, run.model, run.optimisers, run.lock, place) if order.resume else Kept(0, 0.0, {})
-    sums = Sums(**kept.sums)
+    sums = Sums(**kept.sums) if place.first else Sums()  # of all ranks together when they were kept
     feed = loader(order.lock, place.rank, place.ranks, kept.step, order.workers, image_size=made.model.size.tower.image)
     at = _budget(made.recipe, total, order.minutes) if leader is None else _followed(leader, kept.step)
     what = "training" if leader is None else "training the control"
     with progress(what, None if order.minutes else total - kept.step) as done:
         kept = fit(run, feed, at, kept, sums, done, begun)
+    sums = Sums(**kept.sums)
     if not place.first:
         return None
     told = measured(run, setting, steps(order.out), kept, sums, tower, _held(order))

@@ -76,7 +76,7 @@ def fit(
     step, began = kept.step, time.monotonic() - kept.seconds
 
     def save() -> Kept:
-        stands = Kept(step, time.monotonic() - began, sums.__dict__)
+        stands = Kept(step, time.monotonic() - began, vars(totalled(run.place, sums)))
         keep(run.folder, run.model, run.optimisers, stands, run.lock, run.place)
         return stands
 
@@ -96,6 +96,14 @@ def fit(
             progress.step(1, f"loss {told.loss:.3f}")
             if step % run.recipe.save_steps == 0:
                 save()
+
+
+def totalled(place: Place, sums: Sums) -> Sums:
+    """The counts of all ranks together; gradients were shared, and reached the same parameters everywhere."""
+    counts = [sums.proven, sums.wrong, sums.cut, sums.pictures, sums.boxes]
+    told = summed(place, [*counts, *sums.corners])
+    proven, wrong, cut, pictures, boxes = map(int, told[:5])
+    return Sums(proven, wrong, cut, pictures, boxes, told[5:], sums.reached)
 
 
 def _unheard(told: Step) -> None:
