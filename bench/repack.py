@@ -204,6 +204,11 @@ def compare(arguments: argparse.Namespace) -> None:
             whole = [copy["wall"] / mine["wall"] for (copy, _), (mine, _) in pairs]
             going, cpu = ([_going(copy, of) / _going(mine, of) for copy, mine in pairs] for of in ("wall", "cpu"))
             print(f"{what}: {shares(whole)} of plain copying; a start taken off {shares(going)}, by CPU {shares(cpu)}")
+        floor = [
+            _going(least, "cpu") / _going(mine, "cpu")
+            for least, mine in zip(runs["hashed"], runs["header"], strict=True)
+        ]
+        print(f"the floor without decoding takes {shares(floor)} of the CPU that repacking so does")
 
 
 def _going(one: tuple[dict[str, float], dict[str, float]], what: str) -> float:

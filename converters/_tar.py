@@ -6,8 +6,9 @@ is a tar that goes on after its end: readers disagree on whether what comes ther
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
+from zlib import adler32
 
 from converters._read import filesystem
 from schemas.errors import SourceError
@@ -16,8 +17,9 @@ BLOCK = 512
 _ELSEWHERE = re.compile(r"[/\\]|[A-Za-z]:[/\\]|(.*[/\\])?\.\.([/\\].*)?\Z", re.DOTALL)
 _MOST_HEADER = 2**16  # bytes of a PAX header, or a name; honest ones are a few lines
 _CHUNK = 2**20
+_WINDOW = 2**12  # bytes: what lies beside a picture is mostly little, and read with its header
 _FILE, _FOLDER, _PAX, _PAX_FOR_ALL, _GNU_NAME = b"0\0", b"5", b"x", b"g", b"L"
-_ZERO, _ZEROS = b"\0", bytes(BLOCK)
+_ZEROS = bytes(BLOCK)
 _PREFIXED = b"ustar\0"  # only then is there a prefix to the name; GNU's own form has other fields there
 _UNSUMMED = b" " * 8  # what the field of the checksum counts as
 
@@ -42,9 +44,8 @@ def members(path: str) -> Iterator[Member]:
 
 
 def _walked(file: IO[bytes], path: str) -> Iterator[Member]:
-    end, offset, told = file.seek(0, 2), 0, dict[str, str]()
-    file.seek(0)
-    while (header := file.read(BLOCK)) and header != _ZEROS:
+    end, offset, told, read = file.seek(0, 2), 0, dict[str, str](), _window(file)
+    while (header := read(offset, BLOCK)) and header != _ZEROS:
         _insist_whole(header, offset)
         offset += BLOCK
         kind = header[156:157]
@@ -53,31 +54,50 @@ def _walked(file: IO[bytes], path: str) -> Iterator[Member]:
             raise SourceError(
                 f"{path}: cut short: {_stated(header)!r} should end at {offset + size:,}, the tar does at {end:,}"
             )
-        if kind == _PAX:
-            told = _records(file.read(min(size, _MOST_HEADER)), path)
-        elif kind == _GNU_NAME:
-            told = {"path": _text(file.read(min(size, _MOST_HEADER))), **told}
-        elif kind in _FILE:
+        if kind in _FILE:
             yield Member(_safe(told.get("path") or _stated(header), path), offset, size)
             told = {}
+        elif kind == _PAX:
+            told = _records(read(offset, min(size, _MOST_HEADER)), path)
+        elif kind == _GNU_NAME:
+            told = {"path": _text(read(offset, min(size, _MOST_HEADER))), **told}
         elif kind == _FOLDER:
             told = {}
         elif kind != _PAX_FOR_ALL:
             raise SourceError(f"{path}: {_stated(header)!r} at {offset - BLOCK} is no plain file: type {kind!r}")
         offset += -(-size // BLOCK) * BLOCK
-        file.seek(offset)
     if not header:
         raise SourceError(f"{path}: cut short: it ends at {end:,} without the two zero blocks that close a tar")
+    file.seek(offset)
     while chunk := file.read(_CHUNK):
         if any(chunk):
             raise SourceError(f"{path}: goes on after its end at {offset:,}: wanted one tar")
 
 
+def _window(file: IO[bytes]) -> Callable[[int, int], bytes]:
+    """Reads so many bytes from an offset on: from those that were read last, where they are among them."""
+    begin, held = 0, b""
+
+    def read(offset: int, size: int) -> bytes:
+        nonlocal begin, held
+        if not begin <= offset <= begin + len(held) - size:
+            file.seek(offset)
+            begin, held = offset, file.read(max(size, _WINDOW))
+        return held[offset - begin : offset - begin + size]
+
+    return read
+
+
 def _insist_whole(header: bytes, offset: int) -> None:
-    # Most of a header is zeros: what is left of it is sooner summed.
-    told = sum(header.translate(None, _ZERO)) - sum(header[148:156]) + sum(_UNSUMMED)
-    if len(header) < BLOCK or told != _number(header[148:156]):
+    stated = header[148:156]
+    told = _sum(header) - _sum(stated) + sum(_UNSUMMED)
+    if len(header) < BLOCK or told != _number(stated):
         raise ValueError(f"no header at {offset:,}, or a damaged one")
+
+
+def _sum(header: bytes) -> int:
+    # The half of Adler-32 that adds up, and begins with 1, is soonest; so few bytes below 128 stay below its modulus.
+    return (adler32(header) & 0xFFFF) - 1 if header.isascii() else sum(header)
 
 
 def _number(field: bytes) -> int:

@@ -1,7 +1,8 @@
 """Candidates put by: what the first pass over an input made of its rows, kept for the pass that packs their pictures.
 
-A file is blocks of rows, each compressed, with its own check: some 150 bytes a picture, where its records have 700. It
-is read from the block on where the rows that are asked for begin; where one of them is missing that is an error.
+A file is blocks of rows, each compressed, with its own check: some 105 bytes a captioned picture of the web, where its
+record has 700. It is read from the block on where the rows that are asked for begin; where one of them is missing that
+is an error.
 """
 
 import struct

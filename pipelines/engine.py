@@ -5,6 +5,7 @@ only its own task with it; that task is tried again, and named once it has died 
 is not tried again. Either way the other tasks finish first. Workers end when their driver does, however it ends.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -85,15 +86,21 @@ class _Slot:
         # A worker that is being started inherits the blocked signal until it has said that it ignores it.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return self._pool.submit(function, task)
+            return self._pool.submit(_worked, function, task)
         except BrokenProcessPool:
             self._pool = self._started()
-            return self._pool.submit(function, task)
+            return self._pool.submit(_worked, function, task)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def end(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _worked(function: Callable[[Task], Result], task: Task) -> Result:
+    if not gc.get_freeze_count():
+        gc.freeze()  # what was imported stays, and is not looked through again and again for what could go
+    return function(task)
 
 
 def _scheduled(function: Callable[[Task], Result], tasks: Iterator[Task], slots: list[_Slot]) -> Iterator[Result]:

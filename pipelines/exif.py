@@ -11,6 +11,9 @@ from collections.abc import Iterator
 ORIENTATION = 0x0112
 _XMP = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>)\s*([2-9])")
 _SHORT = 3
+_SCAN, _APP1 = 0xDA, 0xE1
+# Markers that all readers know to be followed by a length: tables, frames, application's own, comments.
+_PLAIN = {*range(0xC0, 0xD0), 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE} - {0xC8, _APP1}
 _CODES = {1: "B", _SHORT: "H", 4: "I"}  # TIFF's BYTE, SHORT and LONG
 
 
@@ -24,6 +27,22 @@ def neutralised(data: bytes) -> bytes:
     return bytes(changed) if changed else data
 
 
+def may_be_tagged(data: bytes) -> bool:
+    """Whether there may be an APP1 segment, where EXIF and XMP lie, before a JPEG's first scan.
+
+    False is certain: every reader goes from one of these segments to the next alike, and comes to the scan.
+    """
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == _SCAN:
+            return False
+        if marker not in _PLAIN or length < 2:
+            return True
+        place += 2 + length
+    return True
+
+
 def app1_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Where the payloads of the JPEG's APP1 segments begin and end."""
     place = 2
@@ -35,7 +54,7 @@ def app1_segments(data: bytes) -> Iterator[tuple[int, int]]:
         if 0xD8 <= marker <= 0xDA:  # another picture, the end, or the scan
             return
         end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-        if marker == 0xE1:
+        if marker == _APP1:
             yield place + 4, min(end, len(data))
         place = max(end, place + 4)
 

@@ -23,7 +23,7 @@ import PIL
 import simplejpeg
 from PIL import Image
 
-from pipelines.exif import ORIENTATION, neutralised
+from pipelines.exif import ORIENTATION, may_be_tagged, neutralised
 from pipelines.likeness import SIDE, likeness
 from schemas.box import Size
 from schemas.errors import ImageError
@@ -33,7 +33,7 @@ MAX_PIXELS = 89_478_485  # Pillow's own bound: a gigabyte of 3-byte pixels, divi
 MAX_CONVERTED_PIXELS = 40_000_000  # of what is decoded whole: about ten bytes a pixel, in a worker of 500 MB
 MIN_SIDE = 8  # what servers give in place of a picture that is gone is a dot or a line
 MAX_SCANS = 500  # a progressive JPEG has about ten; thousands of empty ones only burn time
-_MARK, _SCAN, _APP1 = 0xFF, 0xDA, 0xE1
+_MARK, _SCAN = 0xFF, 0xDA
 INKS = ("CMYK", "YCCK")  # the four-colour JPEGs: plain, and as image editors mostly write them
 FORMATS = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8"}
 
@@ -136,14 +136,12 @@ def target(size: Size, policy: ImagePolicy) -> Size:
     return size if scale >= 1 else Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
-def _markers(data: bytes) -> tuple[int, bool]:
-    """How many scans may begin in a JPEG, and whether there may be an APP1 segment: markers, or what looks like some.
-
-    Looked for are pairs of bytes wherever they stand: all of a JPEG's markers are among them.
-    """
+def _scans(data: bytes) -> int:
+    """How many scans may begin in a JPEG: their marker, or what looks like it, wherever it stands."""
     every = np.frombuffer(data, np.uint8)
-    marks, after = every[:-1] == _MARK, every[1:]
-    return int(np.count_nonzero(marks & (after == _SCAN))), bool(np.any(marks & (after == _APP1)))
+    begun = every[:-1] == _MARK
+    begun &= every[1:] == _SCAN
+    return int(np.count_nonzero(begun))
 
 
 class Header(NamedTuple):
@@ -151,13 +149,12 @@ class Header(NamedTuple):
 
     size: Size
     colours: str
-    tagged: bool  # whether there may be an APP1 segment, where EXIF and XMP lie
+    tagged: bool  # whether it may have an orientation tag
 
 
 def jpeg_header(data: bytes) -> Header:
     """The header of a JPEG, within bounds; ImageError where it is unreadable or beyond them."""
-    scans, tagged = _markers(data)
-    if scans > MAX_SCANS:
+    if _scans(data) > MAX_SCANS:
         raise ImageError(f"too many scans: over {MAX_SCANS} in one JPEG")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
@@ -165,7 +162,7 @@ def jpeg_header(data: bytes) -> Header:
         raise ImageError(f"damaged picture: {error}") from error
     size = Size(width, height)
     _insist_small(size)
-    return Header(size, colours, tagged)
+    return Header(size, colours, may_be_tagged(data))
 
 
 def _decoded(data: bytes, colours: str) -> npt.NDArray[np.uint8]:

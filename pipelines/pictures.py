@@ -175,8 +175,9 @@ def _range(path: str, offset: int, size: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def _opened(path: str) -> IO[bytes]:
-    # Kept open per process: one tar of pictures is read picture by picture.
-    file: IO[bytes] = fsspec.open(path, "rb").open()
+    # Kept open per process: one tar of pictures is read picture by picture. Each is read whole, so no buffer helps.
+    fs, name = filesystem(path)
+    file: IO[bytes] = open(name, "rb", buffering=0) if "file" in fs.protocol else fs.open(name, "rb")  # noqa: PTH123, SIM115
     return file
 
 

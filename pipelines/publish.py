@@ -6,7 +6,6 @@ the receipt comes last. Readers take a shard for whole where its receipt and fil
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 import msgspec
@@ -14,8 +13,7 @@ import pyarrow as pa
 
 from pipelines import store
 from pipelines.layout import INDEX, names
-from pipelines.tar import TarWriter, index_bytes, read_back
-from schemas.errors import ShardError
+from pipelines.tar import TarWriter, index_bytes
 from schemas.ledger import Ledger
 from schemas.pool import FileDigest, Receipt, RejectLine
 from schemas.record import SCHEMA
@@ -42,7 +40,7 @@ def publish(shard: Written, pool: str, number: int, plan: str, out: str, aside: 
         written.records: store.write_aside(aside / "arrow", _arrow(shard.index)),
         written.rejects: store.write_aside(aside / "rejects", _lines(shard.rejects)),
     }
-    _insist_reads_back(aside / "tar", shard.tar)
+    shard.tar.insist_reads_back()
     receipt = _receipt(shard, pool, number, plan, digests)
     for name, digest in digests.items():
         store.publish(aside / digest.name, store.join(out, name))
@@ -63,15 +61,6 @@ def _receipt(shard: Written, pool: str, number: int, plan: str, digests: Mapping
         ledger=shard.ledger.tallies(),
         removed=sorted(shard.removed),
     )
-
-
-def _insist_reads_back(path: Path, tar: TarWriter) -> None:
-    # Not by sha256, which would be a third one of every picture: what is looked for is damage, not deceit.
-    with path.open("rb", buffering=0) as file:
-        check, places = read_back(file, path.name)
-    starts = [next(sample).offset for _, sample in groupby(places, key=lambda place: place.stem)]
-    if check != tar.check or starts != tar.offsets[:-1]:
-        raise ShardError(f"{path}: not on disk as it was written: {check} against {tar.check}")
 
 
 def _arrow(rows: Sequence[tuple[object, ...]]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from converters._tar import BLOCK, Member, members
+from converters._tar import BLOCK, Member, _sum, members
 from schemas.errors import SourceError
 
 FORMATS = {"pax": tarfile.PAX_FORMAT, "ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT}
@@ -48,13 +48,18 @@ def edited(path: Path, block: int, place: int, field: bytes) -> Path:
 @pytest.mark.parametrize("format", FORMATS)
 def test_members_lie_where_tarfile_finds_them(tmp_path: Path, format: str, mtime: float) -> None:
     dice = random.Random(7)
-    files = {f"{place:09d}.jpg": dice.randbytes(dice.choice([0, 1, 511, 512, 513, 3000])) for place in range(40)}
+    files = {f"{place:09d}.jpg": dice.randbytes(dice.choice([0, 1, 511, 512, 513, 3000, 9000])) for place in range(40)}
     path = tar(tmp_path / "a.tar", files, FORMATS[format], mtime)
     found = list(members(str(path)))
     with tarfile.open(path) as archive:
         assert found == [Member(one.name, one.offset_data, one.size) for one in archive.getmembers()]
     data = path.read_bytes()
     assert {one.name: data[one.offset : one.offset + one.bytes] for one in found} == files
+
+
+@pytest.mark.parametrize("header", [bytes(512), b"\x7f" * 512, b"\x80" * 512, b"\xff" * 512, bytes(range(256)) * 2])
+def test_a_header_is_summed_whatever_is_in_it(header: bytes) -> None:
+    assert _sum(header) == sum(header)
 
 
 def test_names_and_sizes_of_a_pax_header_win(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pools of the demo world: their configs, a finished one that all tests may read, and what a folder holds in bytes."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +36,13 @@ def _config(files: Path) -> Config:
         ],
         "shard": {"max_bytes": "400KiB"},
     }
+
+
+@pytest.fixture(scope="session")
+def without_progress() -> Callable[[str], str]:
+    """Takes what a command said on standard error, gives all but the lines of progress, which only slow ones print."""
+    line = re.compile(r"^[^:\n]+: [\d,]+( of [\d,]+)?, [\d,.]+/s(, .*)?\n", re.MULTILINE)
+    return lambda told: line.sub("", told)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipelines.exif import app1_segments, neutralised
+from pipelines.exif import app1_segments, may_be_tagged, neutralised
 from pipelines.images import stored
 from schemas.errors import ImageError
 from schemas.pool import ImagePolicy
@@ -228,3 +228,34 @@ def test_where_segments_begin_and_end() -> None:
     begin = 2 + 4
     after = begin + 3 + 4
     assert list(app1_segments(jpeg(first, second))) == [(begin, begin + 3), (after, after + 9)]
+
+
+def test_a_picture_without_app1_before_its_scan_is_certain_to_have_no_tag() -> None:
+    after = exif(tiff("<", [entry("<", ORIENTATION, SHORT, 1, b"\x06\0")]))
+    comment = b"\xff\xfe\x00\x06" + after[:2] + after[:2]
+    for data in (PLAIN, PLAIN + after, jpeg(comment)):
+        assert not may_be_tagged(data)
+        assert pixels(data, turned=True) == pixels(data)
+        assert stored(data, ImagePolicy(check="header")).data is data
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"\xff",
+        b"\xff\xd3",
+        b"\xff\xfe\x00\x02",
+        b"\xff\xd8",
+        b"\xff\xc8\x00\x04",
+        b"\xff\xf1\x00\x04",
+        b"\xff\xfe\x00\x00",
+    ],
+)
+def test_where_readers_may_differ_a_picture_may_have_a_tag(before: bytes) -> None:
+    assert may_be_tagged(jpeg(before, exif(tiff("<", [entry("<", ORIENTATION, SHORT, 1, b"\x06\0")]))))
+
+
+@pytest.mark.parametrize("cut", [2, 3, 5, 20])
+def test_a_picture_that_ends_before_its_scan_may_have_a_tag(cut: int) -> None:
+    assert may_be_tagged(PLAIN[:cut])

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_a_line_tells_what_is_done_the_rate_and_the_time_left(clock: Clock, caps
     told = capsys.readouterr()
     assert told.err == "packing shards: 1,000 of 5,000, 100.0/s, 40 s left, 3 rejected\n"
     assert told.out == ""
+
+
+def test_such_lines_and_no_others_are_taken_out_of_what_a_command_said(
+    clock: Clock, capsys: pytest.CaptureFixture[str], without_progress: Callable[[str], str]
+) -> None:
+    for total, note in ((5_000, "3 rejected"), (None, ""), (7, "")):
+        with progress("packing shards", total) as shown:
+            clock.now += 10
+            shown.step(5, note)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 3
+    rest = "boxcar: interrupted; run the same command again to go on\nwarning: 5 of 7, all odd\n"
+    assert without_progress(told + rest) == rest
 
 
 def test_lines_come_every_few_seconds_only(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

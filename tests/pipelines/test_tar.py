@@ -182,7 +182,8 @@ def test_what_is_no_index_is_refused_by_name(data: bytes) -> None:
 
 
 STEMS = st.from_regex(r"[A-Za-z0-9_-]{1,90}", fullmatch=True)
-FILES = st.lists(st.tuples(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), st.binary(max_size=1500)), max_size=3)
+DATA = st.binary(max_size=1500) | st.integers(5000, 10_000).map(bytes)  # little pieces are written together
+FILES = st.lists(st.tuples(st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), DATA), max_size=3)
 
 
 @settings(max_examples=150, deadline=None)
