@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from pipelines.cli_export import export
 from pipelines.cli_mix import mix
+from pipelines.cli_view import view
 from pipelines.flags import Json, Sets, Templates, Workers
 from schemas import __version__
 from schemas.errors import BoxcarError, RejectsError, ShardError
@@ -190,6 +191,7 @@ def verify(
 
 app.command(short_help="Mix parts of pools for a training stage, pinned by a lock.")(mix)
 app.command(short_help="Write a pool or a lock for other trainers.")(export)
+app.command(short_help="Look at a pool or a lock in a browser.")(view)
 
 
 def _set_up(asked: bool) -> None:
