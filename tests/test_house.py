@@ -74,7 +74,7 @@ def test_importing_every_module_but_the_verbs_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["convert"], ["sources"], ["shard"], ["verify"], ["mix"], ["fetch"], ["rot"], ["demo"], ["export"]],
+    [[], ["convert"], ["sources"], ["shard"], ["verify"], ["mix"], ["fetch"], ["rot"], ["demo"], ["export"], ["view"]],
 )
 def test_asking_for_help_loads_nothing_heavy(words: list[str]) -> None:
     run = f"sys.argv = {['boxcar', *words, '--help']}; runpy.run_module('pipelines.cli', run_name='__main__')"

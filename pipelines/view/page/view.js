@@ -122,7 +122,7 @@ async function list() {
 async function one() {
   const at = state.words.get("sample");
   $("detail").hidden = !at;
-  document.querySelector("main").hidden = Boolean(at);
+  $("all").hidden = Boolean(at);
   $("filters").hidden = Boolean(at) || state.tab === "stream";
   $("exact").parentElement.hidden = state.tab === "rejects";
   if (!at) return;
