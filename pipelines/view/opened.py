@@ -5,6 +5,7 @@ a shard or sample there is not a ConfigError.
 """
 
 import io
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from pipelines.tar import BLOCK, MAX_MEMBER_BYTES, Member, padded, read_index
 from schemas.errors import ConfigError, ShardError
 from schemas.pool import RejectLine
 
-TABLES, OFFSETS, REJECTS = 32, 32, 8  # shards of which each is kept
+TABLES, OFFSETS, REJECTS, TARS = 32, 32, 8, 16  # shards of which each is kept
 _MOST = 2 * (MAX_MEMBER_BYTES + BLOCK)
 _SIZE = slice(124, 135)
 
@@ -33,7 +34,9 @@ class Opened:
         """``given`` is the pool as ``pipelines.record_index.given`` finds it."""
         self.given = given
         self.shards = given.manifest.shards
+        self._fs, self._root = filesystem(given.location)
         self.is_local = store.is_local(given.location)
+        self._tar = lru_cache(TARS)(self._opened_tar)
         self.rows = lru_cache(TABLES)(self._rows)
         self.rejects = lru_cache(REJECTS)(self._rejects)
         self._offsets = lru_cache(OFFSETS)(self._read_offsets)
@@ -79,17 +82,17 @@ class Opened:
         return read_index(store.read(self._url(name)), name)
 
     def _bytes(self, shard: int, begin: int, end: int) -> bytes:
-        url = self._url(names(self.given.name, shard).tar)
+        name = names(self.given.name, shard).tar
         try:
             if self.is_local:
-                with store.local(url).open("rb", buffering=0) as file:
-                    file.seek(begin)
-                    return file.read(end - begin)
-            fs, path = filesystem(url)
-            data: bytes = fs.cat_file(path, start=begin, end=end)
+                return os.pread(self._tar(name).handle, end - begin, begin)
+            data: bytes = self._fs.cat_file(store.join(self._root, name), start=begin, end=end)
         except (OSError, ValueError) as error:
-            raise ShardError(f"cannot read {url}: {error or type(error).__name__}") from error
+            raise ShardError(f"cannot read {name}: {error or type(error).__name__}") from error
         return data
+
+    def _opened_tar(self, name: str) -> "_File":
+        return _File(Path(self._root) / name)
 
     def _rows(self, shard: int) -> pa.Table:
         """The record index of a shard, its pages mapped where it lies on this machine."""
@@ -114,6 +117,17 @@ class Opened:
             return [msgspec.json.decode(line, type=RejectLine) for line in lines]
         except UNREADABLE as error:
             raise ShardError(f"{name}: not a list of rejects: {error}") from error
+
+
+class _File:
+    # Closed when nothing speaks of it any more: a reader in another thread may outlast its place in the cache.
+    def __init__(self, path: Path) -> None:
+        self.handle = -1
+        self.handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self.handle >= 0:
+            os.close(self.handle)
 
 
 def _mapped(path: Path) -> pa.MemoryMappedFile:

@@ -29,6 +29,7 @@ LOOKED_INTO = 240  # samples of a window, those with the smallest boxes, whose l
 SECONDS = 0.2  # after which a page is given as far as it is, with where to go on
 
 Numbers = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.float64]
 
 
 class Hit(NamedTuple):
@@ -48,16 +49,17 @@ class Page(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """The matching records of a window: their rows, where each sample's begin, and the samples in order."""
+    """The matching records of a window: their rows and keys, where each sample's begin, and the samples in order."""
 
     rows: Numbers  # (records, 3): shard, sample, place
+    keys: Keys  # what they are sorted by, the worst least
     starts: Numbers  # of each sample its first row, and one more for the end
     order: Numbers
 
     def hit(self, number: int) -> Hit:
-        """The sample that comes at that place of the order."""
+        """The sample that comes at that place of the order, its worst record first."""
         begin, end = self.starts[self.order[number] : self.order[number] + 2]
-        rows = self.rows[begin:end]
+        rows = self.rows[begin:end][np.argsort(self.keys[begin:end], kind="stable")]
         return Hit(int(rows[0, 0]), int(rows[0, 1]), rows[:, 2].tolist())
 
 
@@ -117,11 +119,10 @@ class Pages:
         rows, keys = (np.concatenate(column) for column in zip(*found, strict=True))
         new = np.any(rows[1:, :2] != rows[:-1, :2], axis=1)
         starts = np.concatenate([[0], np.flatnonzero(new) + 1, [len(rows)]]) if len(rows) else np.zeros(1, np.int64)
-        if order.column is None:
-            return Ranked(rows, starts, np.arange(len(starts) - 1))
-        within = np.lexsort((keys, rows[:, 1], rows[:, 0]))  # a sample's worst record first
-        rows, keys = rows[within], keys[within]
-        ranked = Ranked(rows, starts, np.argsort(keys[starts[:-1]], kind="stable"))
+        if order.column is None or not len(rows):
+            return Ranked(rows, keys, starts, np.arange(len(starts) - 1))
+        worst = np.minimum.reduceat(keys, starts[:-1])
+        ranked = Ranked(rows, keys, starts, np.argsort(worst, kind="stable"))
         return self._by_loss(ranked) if query.order == "loss" else ranked
 
     def _by_loss(self, ranked: Ranked) -> Ranked:
@@ -161,27 +162,29 @@ class _Texts(msgspec.Struct, frozen=True):
 _TEXTS = msgspec.json.Decoder(_Texts)
 
 
-def _matching(table: pa.Table, query: Query, shard: int) -> tuple[Numbers, npt.NDArray[np.float64]]:
+def _matching(table: pa.Table, query: Query, shard: int) -> tuple[Numbers, Keys]:
     """The rows (shard, sample, place) of a shard that match but for their text, and what is least of the worst."""
-    for wanted in _wanted(query):
-        table = table.filter(wanted)
     column = ORDERS[query.order].column
-    if column is not None:
-        table = table.filter(pc.is_valid(pc.field(column)))
-    places = [table[name].to_numpy().astype(np.int64) for name in ("sample", "place")]
-    rows = np.stack([np.full(table.num_rows, shard, np.int64), *places], axis=1)
+    wanted = np.ones(table.num_rows, np.bool_)
+    for one in _wanted(table, query):
+        wanted &= one
     keys = table[column].to_numpy().astype(np.float64) if column else np.zeros(table.num_rows)
-    return rows, -keys if ORDERS[query.order].largest else keys
+    wanted &= ~np.isnan(keys)
+    found = np.flatnonzero(wanted)
+    places = [table[name].to_numpy()[found].astype(np.int64) for name in ("sample", "place")]
+    rows = np.stack([np.full(len(found), shard, np.int64), *places], axis=1)
+    return rows, -keys[found] if ORDERS[query.order].largest else keys[found]
 
 
-def _wanted(query: Query) -> Iterator[pc.Expression]:
-    for name in ("source", "split"):
+def _wanted(table: pa.Table, query: Query) -> Iterator[npt.NDArray[np.bool_]]:
+    # Column by column: a table that is filtered is copied with all its texts.
+    for name in ("source", "split", "task"):
         if value := getattr(query, name):
-            yield pc.field(name) == value
-    if query.task:
-        yield pc.field("task").is_null() if query.task == CHAT else pc.field("task") == query.task
+            texts = table[name]
+            same = pc.is_null(texts) if (name, value) == ("task", CHAT) else pc.fill_null(pc.equal(texts, value), False)
+            yield same.to_numpy()
     for name, scale, (low, high) in (("boxes", 1, query.boxes), ("min_area", 100, query.area)):
         if low is not None:
-            yield pc.field(name) >= low / scale
+            yield table[name].to_numpy() >= low / scale
         if high is not None:
-            yield pc.field(name) <= high / scale
+            yield table[name].to_numpy() <= high / scale

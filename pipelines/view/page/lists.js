@@ -120,7 +120,7 @@ export function draw(one, state) {
   const frame = one.picture && picture(state.asset(`picture/${one.at}`), image, "224px", true);
   const number = one.at.endsWith(".0") ? one.at.slice(0, -2) : one.at;
   records.append(make("p", { className: "chips" }, make("b", { textContent: `draw ${grouped(Number(number.split(".")[0]))}` }),
-    make("span", { textContent: number.includes(".") ? `place ${number.split(".")[1]}` : "" }),
+    number.includes(".") ? make("span", { textContent: `place ${number.split(".")[1]}` }) : null,
     make("span", { className: "task", textContent: one.part }), make("span", { textContent: `epoch ${one.epoch}` })));
   one.records.forEach((record, at) => {
     const said = turns(record, true);
