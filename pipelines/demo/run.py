@@ -90,6 +90,7 @@ def demo(out: Path, images: int, seed: int, workers: int) -> None:
         (config, "the YAML that made it; change it and run boxcar shard again with another --out"),
     ):
         print(f"  {path}  {what}")  # noqa: T201
+    print(f"Or in a browser:\n  boxcar view {out / 'pool'}  filters, worst first, rejects", flush=True)  # noqa: T201
 
 
 def _fetch(made: World, raw: Path, out: Path, workers: int) -> list[str]:
