@@ -72,7 +72,7 @@ class Server(ThreadingHTTPServer):
         name = _bare(host)
         if not self.token:
             return is_loopback(name)
-        return name in (self.host, "localhost", socket.gethostname()) or _is_number(name)
+        return name in (self.host.lower(), "localhost", socket.gethostname().lower()) or _is_number(name)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from pipelines.view.server import Server
@@ -136,7 +137,14 @@ def test_a_sample_there_is_not_or_a_shard_that_is_gone_is_told_in_one_line(
     pool_copy: Path, serve: Any, get: Get
 ) -> None:
     server = serve(pool_copy)
-    for path in ("/api/sample?at=0.999999", "/api/sample?at=999999.0", "/picture/999999.0"):
+    count = json.loads((pool_copy / "receipts" / "000000.json").read_bytes())["samples"]
+    assert get(server, f"/api/sample?at=0.{count - 1}").status == 200
+    for path in (
+        f"/api/sample?at=0.{count}",
+        "/api/sample?at=0.999999",
+        "/api/sample?at=999999.0",
+        "/picture/999999.0",
+    ):
         got = get(server, path)
         assert got.status == 400 and "\n" not in got.said["error"] and "no s" in got.said["error"]
     (pool_copy / "index" / "000000.arrow").write_bytes(b"")
@@ -175,3 +183,12 @@ def test_hostile_records_are_told_as_they_stand_and_what_is_no_sample_as_that(
     assert len(json.dumps(cards)) < 100_000, "cards are brief"
     evil = get(server, "/api/sample?at=0.0").body
     assert evil == json.dumps(json.loads(evil), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_a_pool_that_lies_elsewhere_is_served_alike(demo_pool: Path, demo_server: Server, serve: Any, get: Get) -> None:
+    there = fsspec.filesystem("memory")
+    there.put(str(demo_pool), "/served", recursive=True)
+    server = serve("memory://served")
+    for path in ("/api/about", "/api/page?q=circle&size=5", "/api/sample?at=0.2", "/api/rejects", "/picture/0.0"):
+        assert get(server, path).body == get(demo_server, path).body, path
+    there.rm("/served", recursive=True)
