@@ -16,6 +16,7 @@ from pipelines.cli_export import export
 from pipelines.cli_mix import mix
 from pipelines.cli_report import report
 from pipelines.cli_train import evaluate, train
+from pipelines.cli_view import view
 from pipelines.flags import Json, Sets, Templates, Workers
 from schemas import __version__
 from schemas.errors import BoxcarError, RejectsError, ShardError
@@ -195,6 +196,7 @@ app.command(short_help="Train a model on a lock, and pass a verdict on both.")(t
 app.command(short_help="Ask a trained model about held-out pictures, and score it.")(evaluate)
 app.command(short_help="Write a pool or a lock for other trainers.")(export)
 app.command(short_help="Tell what is in a pool or a lock: a page of HTML.")(report)
+app.command(short_help="Look at a pool or a lock in a browser.")(view)
 
 
 def _set_up(asked: bool) -> None:

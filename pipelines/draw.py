@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
+from typing import NamedTuple
 
 import fsspec
 import msgspec
@@ -22,7 +23,20 @@ PANEL = 420
 LINE = 18
 
 
-def samples(pool: str) -> Iterator[tuple[Sample, bytes | None]]:
+class Shown(NamedTuple):
+    """A sample and its picture's bytes, None where it is text alone; a notebook draws it."""
+
+    sample: Sample
+    picture: bytes | None
+
+    def _repr_html_(self) -> str:
+        """The picture with the boxes that the tokens say, and what is said beside it in the same colours."""
+        from pipelines.view.notebook import html_of
+
+        return html_of(self.sample, self.picture)
+
+
+def samples(pool: str) -> Iterator[Shown]:
     """Every sample of a pool in its order, with its picture's bytes."""
     manifest = read_manifest(pool)
     for shard in range(manifest.shards):
@@ -31,7 +45,7 @@ def samples(pool: str) -> Iterator[tuple[Sample, bytes | None]]:
         with fsspec.open(store.join(pool, tar), "rb") as file:
             for member in members(file, tar):
                 if member.extension == "json":
-                    yield msgspec.json.decode(member.data, type=Sample), pixels
+                    yield Shown(msgspec.json.decode(member.data, type=Sample), pixels)
                     pixels = None
                 else:
                     pixels = member.data

@@ -132,7 +132,7 @@ class Shards:
         if not begin < end <= min(files.size, begin + _MOST):
             raise ShardError(f"{name}: sample {sample} is said to lie from {begin} to {end} of {files.size} bytes")
         data = os.pread(files.tar, end - begin, begin)
-        return list(_within(data, f"{name} from {begin}"))
+        return list(within(data, f"{name} from {begin}"))
 
     def keep(self, pools: Container[int], shards: Container[tuple[int, int]]) -> None:
         """Close what is open of these pools but for these shards, each by its pool and number."""
@@ -149,8 +149,8 @@ class Shards:
         return files
 
 
-def _within(data: bytes, name: str) -> Iterator[Member]:
-    # Read as a tar that is broken off after its last member: what follows it is the next sample.
+def within(data: bytes, name: str) -> Iterator[Member]:
+    """The members of a piece of a tar that begins and ends with one; ShardError, with that name, for anything odd."""
     file = io.BytesIO(data)
     for member in members(file, name):
         yield member

@@ -99,6 +99,7 @@ def test_importing_every_module_but_the_verbs_loads_nothing_heavy() -> None:
         ["demo"],
         ["export"],
         ["report"],
+        ["view"],
     ],
 )
 def test_asking_for_help_loads_nothing_heavy(words: list[str]) -> None:

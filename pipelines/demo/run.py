@@ -97,6 +97,7 @@ def demo(out: Path, images: int, seed: int, workers: int, train_minutes: float =
         *((path, "what a tiny model learnt: figures.json, loss.png, answers.jsonl") for path in run),
     ):
         print(f"  {path}  {what}")  # noqa: T201
+    print(f"Or in a browser:\n  boxcar view {out / 'pool'}  filters, worst first, rejects", flush=True)  # noqa: T201
 
 
 def _fetch(made: World, raw: Path, out: Path, workers: int) -> list[str]:
