@@ -37,9 +37,9 @@ def may_be_tagged(data: bytes) -> bool:
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
         if marker == _SCAN:
             return False
-        if marker not in _PLAIN or length < 2:
+        if marker not in _PLAIN:
             return True
-        place += 2 + length
+        place += 2 + length  # one under 2 leads to itself, which begins with 0 and so is no marker
     return True
 
 

@@ -239,21 +239,15 @@ def test_a_picture_without_app1_before_its_scan_is_certain_to_have_no_tag() -> N
         assert stored(data, ImagePolicy(check="header")).data is data
 
 
-@pytest.mark.parametrize(
-    "before",
-    [
-        b"",
-        b"\xff",
-        b"\xff\xd3",
-        b"\xff\xfe\x00\x02",
-        b"\xff\xd8",
-        b"\xff\xc8\x00\x04",
-        b"\xff\xf1\x00\x04",
-        b"\xff\xfe\x00\x00",
-    ],
-)
-def test_where_readers_may_differ_a_picture_may_have_a_tag(before: bytes) -> None:
+@pytest.mark.parametrize("before", [b"", b"\xff", b"\xff\xd3", b"\xff\xfe\0\2", b"\xff\xfe\0\0", b"\xff\xfe\0\1"])
+def test_whatever_stands_before_its_app1_a_picture_may_have_a_tag(before: bytes) -> None:
     assert may_be_tagged(jpeg(before, exif(tiff("<", [entry("<", ORIENTATION, SHORT, 1, b"\x06\0")]))))
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xc8", b"\xff\xd0", b"\xff\xd8", b"\xff\xf1", b"\xff\x01"])
+def test_a_marker_that_some_readers_give_no_length_hides_no_app1(marker: bytes) -> None:
+    within = exif(tiff("<", [entry("<", ORIENTATION, SHORT, 1, b"\x06\0")]))
+    assert may_be_tagged(jpeg(marker + struct.pack(">H", len(within) + 2) + within))
 
 
 @pytest.mark.parametrize("cut", [2, 3, 5, 20])
