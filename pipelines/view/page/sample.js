@@ -34,7 +34,8 @@ function box(sides, group) {
 
 // The picture, `tall` CSS pixels at most (or a CSS length), its boxes above it: those of the tokens, or the exact ones.
 export function picture(source, image, tall, square = false) {
-  const ratio = square ? 1 : Math.min(Math.max(image.width / image.height || 1, 0.05), 20);
+  const told = image.width / image.height;
+  const ratio = square || !(told > 0 && told < Infinity) ? 1 : Math.min(Math.max(told, 0.05), 20);
   const shown = make("img", { alt: image.id, loading: "lazy", decoding: "async" });
   const boxes = document.createElementNS(SVG, "svg");
   boxes.setAttribute("viewBox", "0 0 1000 1000");
