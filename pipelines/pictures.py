@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from io import FileIO
 from typing import IO, NamedTuple
 
 import fsspec
@@ -173,11 +174,17 @@ def _range(path: str, offset: int, size: int) -> bytes:
     return data
 
 
+class _Kept(FileIO):
+    # A file that was kept open is closed without a warning when another takes its place.
+    def __del__(self) -> None:
+        self.close()
+
+
 @lru_cache(maxsize=2)
 def _opened(path: str) -> IO[bytes]:
     # Kept open per process: one tar of pictures is read picture by picture. Each is read whole, so no buffer helps.
     fs, name = filesystem(path)
-    file: IO[bytes] = open(name, "rb", buffering=0) if "file" in fs.protocol else fs.open(name, "rb")  # noqa: PTH123, SIM115
+    file: IO[bytes] = _Kept(name) if "file" in fs.protocol else fs.open(name, "rb")
     return file
 
 
