@@ -42,7 +42,7 @@ def asked(rules: str, *texts: str, picture: bool = True) -> str:
 
 
 SHARED = "<s> ▁[INST] ▁<Img> (4)"
-QUESTION = "▁</Img> ▁[refer] ▁where ▁is ▁the ▁man?"
+QUESTION = "▁</Img> ▁[refer] ▁where ▁is ▁the ▁man ?"
 SPELLED_BOX = "{< 12 >< 30 >< 45 >< 88 >}"
 WHERE = "[refer] where is the man?"
 
@@ -60,16 +60,16 @@ def test_released_has_two_blanks_in_training_and_one_blank_and_two_bos_when_aske
 def test_text_alone_has_one_blank_and_no_markup_of_pictures_by_both_rules() -> None:
     for rules in ("clean", "released"):
         text = one(rules, "and the dog?", "a red hat", picture=False)
-        assert text == "<s> ▁[INST] ▁and ▁the ▁dog? ▁[/INST] ▁a ▁red ▁hat </s>"
-    assert asked("released", "and the dog?", picture=False) == "<s> <s> ▁[INST] ▁and ▁the ▁dog? ▁[/INST]"
+        assert text == "<s> ▁[INST] ▁and ▁the ▁dog ? ▁[/INST] ▁a ▁red ▁hat </s>"
+    assert asked("released", "and the dog?", picture=False) == "<s> <s> ▁[INST] ▁and ▁the ▁dog ? ▁[/INST]"
 
 
 def test_each_later_turn_begins_with_bos_and_has_no_picture() -> None:
     turns = (WHERE, BOX, "and the dog?", "a red hat")
     first = f"{SHARED} {QUESTION} ▁[/INST] {SPELLED_BOX} </s>"
-    assert one("clean", *turns) == f"{first} <s> ▁[INST] ▁and ▁the ▁dog? ▁[/INST] ▁a ▁red ▁hat </s>"
-    assert one("released", *turns).endswith("<s> ▁[INST] ▁and ▁the ▁dog? ▁ ▁[/INST] ▁a ▁red ▁hat </s>")
-    assert asked("clean", *turns[:3]) == f"{first} <s> ▁[INST] ▁and ▁the ▁dog? ▁[/INST]"
+    assert one("clean", *turns) == f"{first} <s> ▁[INST] ▁and ▁the ▁dog ? ▁[/INST] ▁a ▁red ▁hat </s>"
+    assert one("released", *turns).endswith("<s> ▁[INST] ▁and ▁the ▁dog ? ▁ ▁[/INST] ▁a ▁red ▁hat </s>")
+    assert asked("clean", *turns[:3]) == f"{first} <s> ▁[INST] ▁and ▁the ▁dog ? ▁[/INST]"
 
 
 @pytest.mark.parametrize("picture", [True, False])

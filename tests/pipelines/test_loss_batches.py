@@ -40,7 +40,7 @@ def test_sums_do_not_depend_on_where_a_batch_ends(by: Codec, found: list[Box], m
             size = bisect_right(EDGES, box.area**0.5)
             sums[size], counts[size] = sums[size] + self_iou(box, by), counts[size] + 1
     rows = {str(row["size"]): row for row in loss.report()}
-    wanted = {name: (n, round(s / n, 4)) for name, n, s in zip(pipelines.loss._NAMES, counts, sums, strict=True) if n}
+    wanted = {name: (n, round(s / n, 4)) for name, n, s in zip(pipelines.loss.NAMES, counts, sums, strict=True) if n}
     assert {name: (row["boxes"], row["self_iou"]) for name, row in rows.items() if name != "all"} == wanted
     assert [int(n) for n in loss._boxes] == counts
     assert [float(iou) for iou in loss._iou] == sums
