@@ -1,38 +1,20 @@
 """Tests of ``boxcar export``: what it prints, where, and one clear line for every mistake."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from pipelines.cli import main
+from tests.pipelines.command_line import Run, running
 from tests.pipelines.locks import locked
 
 PARTS = [{"source": "refcoco", "split": "train", "task": "refer"}]
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """A function that runs ``boxcar export`` in this process."""
-
-    def run(*words: object) -> Ran:
-        with pytest.raises(SystemExit) as ended:
-            main(["export", *map(str, words)])
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, *capsys.readouterr())
-
-    return run
+    return running(capsys, "export")
 
 
 def test_an_export_tells_what_was_written_and_what_was_refused(run: Run, demo_pool: Path, tmp_path: Path) -> None:

@@ -1,38 +1,22 @@
 """``boxcar mix`` on the command line: the table, the proof, the plot, and every mistake in one line."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from manifests import load
-from pipelines.cli import main
 from pipelines.locked import read_lock
 from schemas.mixture import mixture
+from tests.pipelines.command_line import Run, running
 
 Pools = dict[str, str]
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: object) -> Ran:
-        with pytest.raises(SystemExit) as ended:
-            main(["mix", *map(str, words)])
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, *capsys.readouterr())
-
-    return run
+    """A function that runs ``boxcar mix`` in this process."""
+    return running(capsys, "mix")
 
 
 @pytest.fixture

@@ -1,40 +1,24 @@
 """Tests of ``boxcar report``: which files it writes, what it prints, and one clear line for every mistake."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
 
 from pipelines.cli import main
 from pipelines.report.report import report
+from tests.pipelines.command_line import Run, running
 from tests.pipelines.locks import locked
 
 PARTS = [{"source": "refcoco", "split": "train", "task": "refer"}]
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """A function that runs ``boxcar report`` in this process."""
-
-    def run(*words: object) -> Ran:
-        with pytest.raises(SystemExit) as ended:
-            main(["report", *map(str, words), "--workers", "1"])
-        assert isinstance(ended.value.code, int)
-        return Ran(ended.value.code, *capsys.readouterr())
-
-    return run
+    begun = running(capsys, "report")
+    return lambda *words: begun(*words, "--workers", 1)
 
 
 def test_a_report_is_a_page_a_card_metadata_and_json_of_the_same_figures(
