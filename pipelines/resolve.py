@@ -170,7 +170,7 @@ def _lock(order: Order, parts: Sequence[_Part], found: Sequence[Found]) -> Lock:
         step=drawn.step,
         steps=drawn.steps,
         mixture=_said(order, [part.placed for part in parts]),
-        roots=dict(sorted(order.roots.items())),
+        roots={source: _place(root) for source, root in sorted(order.roots.items())},
         tokens=order.tokens,
         pools=[_pinned(pool, order.own) for pool in pools],
         parts=_locked(parts, drawn, pools, names),
@@ -192,7 +192,7 @@ def _pinned(pool: Given, own: Mapping[str, Sequence[str]]) -> PinnedPool:
     return PinnedPool(
         name=pool.name,
         digest=manifest.digest,
-        location=pool.location,
+        location=_place(pool.location),
         shards=manifest.shards,
         samples=manifest.samples,
         records=manifest.records,
@@ -200,6 +200,11 @@ def _pinned(pool: Given, own: Mapping[str, Sequence[str]]) -> PinnedPool:
         codec=config["codec"],
         templates={name: list(texts) for name, texts in sorted(worded.items())},
     )
+
+
+def _place(url: str) -> str:
+    # A lock is handed on: what opens the place has to come from the environment, or with the place when it is used.
+    return url if store.is_local(url) else store.shown(url)
 
 
 def _held_split(found: Found, label: int, parts: Sequence[_Part]) -> HeldOutSplit:

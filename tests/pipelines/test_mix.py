@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import msgspec
 import pytest
 from PIL import Image
@@ -267,3 +268,17 @@ def test_epochs_alone_decide_how_long_a_stage_is(mix_pools: Pools, staged: Stage
 def test_the_same_bytes_come_of_a_lock_that_was_read(mix_pools: Pools, staged: Staged, tmp_path: Path) -> None:
     lock = mixed(staged(("refcoco", "refer", {"weight": 2})), mix_pools, tmp_path)
     assert msgspec.json.decode((tmp_path / "s.lock.json").read_bytes(), type=Lock) == lock
+
+
+def test_no_password_of_a_place_is_written_into_a_lock(mix_pools: Pools, staged: Staged, tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{mix_pools['coco']}/", "/who:planted@there/train/", recursive=True)
+    try:
+        mixture = staged(("refcoco", "refer"), held_out="released")
+        lock = mixed(
+            mixture, ["memory://who:planted@there/train"], tmp_path, roots={"gqa": "memory://a:planted@b?k=planted"}
+        )
+        assert lock.pools[0].location == "memory://there/train"
+        assert b"planted" not in (tmp_path / "s.lock.json").read_bytes()
+    finally:
+        memory.rm("/who:planted@there", recursive=True)
