@@ -278,7 +278,7 @@ def demo(
     images: Annotated[int, typer.Option(min=20, help="How many pictures the world has.")] = 300,
     seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 0,
     workers: Workers = None,
-    train_minutes: Annotated[float, typer.Option(min=0, help="How long a tiny model learns; 0: none does.")] = 3.0,
+    train_minutes: Annotated[float, typer.Option(min=0, help="About how long a tiny model learns; 0: none.")] = 3.0,
 ) -> None:
     """Draw a small world, write it as the published datasets, run the whole way on it, and train a tiny model."""
     from pipelines.command import cores

@@ -17,6 +17,7 @@ POOL = "learn"
 SCALE = 0.4  # sides of 64 to 102 pixels
 HELD = 500  # pictures of RefCOCO's val, and of each of its tests
 FEWEST, PER_MINUTE, MOST = 2000, 2000, 20_000
+STEPS = 500  # what two idle processors take a minute and a little more for, the control's among them
 JOINED = 4  # records of a picture in one sequence
 MIXTURE: dict[str, Any] = {
     "stage": "demo",
@@ -29,7 +30,7 @@ MIXTURE: dict[str, Any] = {
         {"source": "coco_instances", "task": "detection", "weight": 1},
         {"source": "coco_caption", "task": "caption", "weight": 0.5},
     ],
-    # Steps are what the lock predicts epochs from; how many are taken is a matter of minutes.
+    # Steps are what the lock predicts epochs from; how many are taken is asked for on the command line.
     "train": {"steps": 20_000, "global_batch": 16},
 }
 
@@ -37,6 +38,12 @@ MIXTURE: dict[str, Any] = {
 def pictures_for(minutes: float) -> int:
     """How many pictures it takes that a model of so many minutes sees each about twice."""
     return min(MOST, round(FEWEST + PER_MINUTE * minutes))
+
+
+def steps_for(minutes: float) -> int:
+    """The steps of about so many minutes: counted, so that a slower machine takes longer and learns no less."""
+    most: int = MIXTURE["train"]["steps"]
+    return max(1, min(most, round(STEPS * minutes)))
 
 
 def learning_world(images: int, seed: int, held: int = HELD, scale: float = SCALE) -> World:

@@ -18,7 +18,14 @@ from PIL import Image
 
 from pipelines.demo.draw import jpeg
 from pipelines.demo.grit import write_grit
-from pipelines.demo.learn import learning_mixture, learning_pool, learning_world, pictures_for, write_learning
+from pipelines.demo.learn import (
+    learning_mixture,
+    learning_pool,
+    learning_world,
+    pictures_for,
+    steps_for,
+    write_learning,
+)
 from pipelines.demo.publish import World, world
 from pipelines.demo.server import misbehaving
 from pipelines.demo.sources import write_world
@@ -59,14 +66,14 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "ocrvqa": ("ocrvqa", {"max_reject": 0.5}),  # a cover of it is missing, another a placeholder
     "unnatural": ("unnatural", {"form": "core"}),
 }
-WANTED = ((10, 0.7), (3, 0.35))  # of how many held-out questions are answered right after so many minutes
+WANTED = ((10, 0.7), (3, 0.35))  # of how many held-out questions are answered right after about so many minutes
 LINKS = {"grit": {}, "cc3m": {"max_reject": 0.02}}  # sources whose pictures are fetched, and what their entries say
 
 
 def demo(out: Path, images: int, seed: int, workers: int, train_minutes: float = 0.0) -> None:
     """Make everything anew under ``out`` and say what to look at; ConfigError where something else lies there.
 
-    With ``train_minutes`` a tiny model learns for that long from a pool of its own, and BoxcarError says if it failed.
+    With ``train_minutes`` a tiny model learns for about that long from a pool of its own; BoxcarError if it failed.
     """
     began = time.monotonic()
     _prepare(out)
@@ -141,7 +148,7 @@ def _learn(out: Path, seed: int, workers: int, minutes: float) -> list[Path]:
     _boxcar("shard", str(config), "--out", str(pool), "--workers", str(workers))
     _boxcar("mix", str(mixture), "--pools", str(pool), "--out", str(lock))
     least = next((least for floor, least in WANTED if minutes >= floor), 0.0)
-    budget = ("--minutes", f"{minutes:g}", "--at-least", str(least), "--set", f"seed={seed}")
+    budget = ("--steps", str(steps_for(minutes)), "--at-least", str(least), "--set", f"seed={seed}")
     _boxcar("train", str(lock), "--model", "tiny", "--out", str(run), *budget)
     return [run]
 

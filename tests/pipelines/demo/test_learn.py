@@ -8,7 +8,14 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines.demo.learn import learning_mixture, learning_pool, learning_world, pictures_for, write_learning
+from pipelines.demo.learn import (
+    learning_mixture,
+    learning_pool,
+    learning_world,
+    pictures_for,
+    steps_for,
+    write_learning,
+)
 from pipelines.demo.publish import world
 from schemas.mixture import mixture
 from schemas.pool import pool_config
@@ -48,6 +55,10 @@ def test_pool_and_mixture_are_what_boxcar_takes(root: Path) -> None:
     made = mixture(yaml.safe_load(learning_mixture(5)), "learn")
     assert (made.seed, made.per_image, made.held_out) == (5, 4, ["refcoco/val"])
     assert [entry.weight for entry in made.parts] == [6, 2, 1, 0.5]
+
+
+def test_minutes_are_steps_that_any_machine_takes() -> None:
+    assert [steps_for(minutes) for minutes in (0.001, 3, 10, 99)] == [1, 1500, 5000, 20_000]
 
 
 def test_more_minutes_have_more_pictures_up_to_a_bound() -> None:

@@ -7,7 +7,14 @@ import pytest
 import torch
 import yaml
 
-from pipelines.demo.learn import learning_mixture, learning_pool, learning_world, pictures_for, write_learning
+from pipelines.demo.learn import (
+    learning_mixture,
+    learning_pool,
+    learning_world,
+    pictures_for,
+    steps_for,
+    write_learning,
+)
 from pipelines.draw import samples
 from pipelines.evaluation.asking import answers
 from pipelines.evaluation.questions import Question
@@ -58,13 +65,12 @@ def test_sixteen_samples_are_learnt_by_heart_to_a_box_accuracy_of_one(
 
 @pytest.mark.heavy
 def test_a_tiny_model_learns_to_point_and_shuffled_pictures_teach_it_nothing(tmp_path: Path) -> None:
-    # The demo's three minutes on two idle processors, in steps, so that the result does not hang on the machine.
     write_learning(learning_world(pictures_for(3), seed=0), tmp_path / "raw")
     config, stage = (yaml.safe_load(text) for text in (learning_pool(tmp_path / "raw"), learning_mixture(0)))
     shard(pool_config(config, "test"), str(tmp_path / "learn"), 2)
     lock = tmp_path / "learn.lock.json"
     mix(mixture(stage, "test"), [str(tmp_path / "learn")], lock, roots={})
-    run, control = train(Order(lock=lock, model="tiny", out=tmp_path / "run", steps=1500))
+    run, control = train(Order(lock=lock, model="tiny", out=tmp_path / "run", steps=steps_for(3)))
     assert run is not None and control is not None
     assert [line for line in verdict(run, control, 0.35) if line.good is False] == []
     assert control.rec is not None and control.rec.accuracy <= 0.1
